@@ -1,0 +1,71 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The rooms, from the ground up; a target depends only on targets above its own line.
+// Every Swift target is built with strict memory safety and with warnings as errors.
+let strict: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+]
+
+let collections = Target.Dependency.product(name: "BasicContainers", package: "swift-collections")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "ringway",
+    products: [
+        .executable(name: "ringway-blk", targets: ["ringway-blk"]),
+        .library(name: "VhostUserServer", targets: ["VhostUserServer"]),
+        .library(name: "VhostUserFrontend", targets: ["VhostUserFrontend"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    ],
+    targets: [
+        // L0: numbers, and what C alone can say.
+        .target(name: "CLinux"),
+        .systemLibrary(name: "CLibURing", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
+        .systemLibrary(name: "CLibNUMA", pkgConfig: "numa", providers: [.apt(["libnuma-dev"])]),
+        room("VirtioSpec", []),
+        // L1: the operating system.
+        room("Host", ["CLinux", "CLibURing", "CLibNUMA"]),
+        // L2: the guest's memory.
+        room("GuestMemory", ["Host", "VirtioSpec"]),
+        // L3: rings and messages, pure.
+        room("Virtqueue", ["GuestMemory", "VirtioSpec", collections]),
+        room("VhostUserProtocol", ["VirtioSpec"]),
+        // L4, L5: what a device is, and the block device.
+        room("VirtioDevice", ["VirtioSpec"]),
+        room("VirtioBlock", ["VirtioDevice", "Host", "VirtioSpec", collections]),
+        // L6: where the bytes are kept.
+        room("BlockStores", ["Host", "GuestMemory", "VirtioSpec", collections]),
+        // L7: sessions and workers.
+        room(
+            "VhostUserServer",
+            [
+                "BlockStores", "GuestMemory", "Host", "VhostUserProtocol", "VirtioBlock",
+                "VirtioDevice", "VirtioSpec", "Virtqueue", collections, logging,
+            ]),
+        .executableTarget(
+            name: "ringway-blk",
+            dependencies: [
+                "BlockStores", "Host", "VhostUserServer", "VirtioBlock", arguments, logging,
+            ],
+            swiftSettings: strict),
+        // Beside: the other end of the socket and of the ring. It shares nothing with the rooms above Host.
+        room("VhostUserFrontend", ["Host", "VirtioSpec"]),
+        tests("VhostUserFrontendTests", ["VhostUserFrontend", "Host", "VirtioSpec"]),
+    ]
+)
