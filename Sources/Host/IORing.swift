@@ -1,0 +1,145 @@
+import CLibURing
+import CLinux
+
+/// One io_uring: the place where a worker hands out I/O and waits for all that can happen to it.
+/// Made, used and dropped on one thread.
+@safe
+public struct IORing: ~Copyable {
+    /// What became of one operation: its tag and the system call's result, errno negated.
+    public struct Completion: Sendable {
+        public let tag: UInt64
+        public let result: Int32
+    }
+
+    // On the heap: the kernel and liburing keep its address.
+    private let ring: UnsafeMutablePointer<io_uring>
+
+    /// - Parameter depth: operations in flight at most, 1 to 32768.
+    public init(depth: Int) throws(SystemError) {
+        let entries = UInt32(max(8, min(depth, 32_768)))
+        unsafe ring = .allocate(capacity: 1)
+        // Newer kernels run completions only when we ask, on our own thread: fewest interruptions.
+        let shared = UInt32(IORING_SETUP_CLAMP)
+        let choices: [UInt32] = [
+            UInt32(IORING_SETUP_SINGLE_ISSUER) | UInt32(IORING_SETUP_DEFER_TASKRUN)
+                | UInt32(IORING_SETUP_TASKRUN_FLAG),
+            UInt32(IORING_SETUP_COOP_TASKRUN) | UInt32(IORING_SETUP_TASKRUN_FLAG),
+            0,
+        ]
+        var result: Int32 = -EINVAL
+        for flags in choices where result == -EINVAL {
+            unsafe ring.initialize(to: io_uring())
+            result = unsafe io_uring_queue_init(entries, ring, flags | shared)
+        }
+        guard result == 0 else {
+            unsafe ring.deallocate()
+            throw SystemError("io_uring_setup", -result)
+        }
+        _ = unsafe io_uring_register_ring_fd(ring)
+    }
+
+    deinit {
+        unsafe io_uring_queue_exit(ring)
+        unsafe ring.deallocate()
+    }
+
+    /// Reads into a slot's buffers, as many as one call takes.
+    public mutating func read(
+        _ file: Int32, _ table: borrowing IOVectorTable, slot: Int, offset: UInt64, tag: UInt64
+    ) -> Bool {
+        guard let entry = unsafe entry(tag) else { return false }
+        let (vectors, count) = unsafe table.vectors(slot)
+        unsafe io_uring_prep_readv(entry, file, vectors, count, offset)
+        unsafe io_uring_sqe_set_data64(entry, tag)
+        return true
+    }
+
+    /// Writes a slot's buffers; `durable` asks for stable storage before completion (RWF_DSYNC).
+    public mutating func write(
+        _ file: Int32, _ table: borrowing IOVectorTable, slot: Int, offset: UInt64, durable: Bool,
+        tag: UInt64
+    ) -> Bool {
+        guard let entry = unsafe entry(tag) else { return false }
+        let (vectors, count) = unsafe table.vectors(slot)
+        let flags = durable ? clinux_write_durably : 0
+        unsafe io_uring_prep_writev2(entry, file, vectors, count, offset, flags)
+        unsafe io_uring_sqe_set_data64(entry, tag)
+        return true
+    }
+
+    /// fdatasync.
+    public mutating func synchronize(_ file: Int32, tag: UInt64) -> Bool {
+        guard let entry = unsafe entry(tag) else { return false }
+        unsafe io_uring_prep_fsync(entry, file, UInt32(IORING_FSYNC_DATASYNC))
+        unsafe io_uring_sqe_set_data64(entry, tag)
+        return true
+    }
+
+    /// fallocate in one of the ways of `FileSpace`; `offset` and `count` in bytes.
+    public mutating func allocate(
+        _ file: Int32, _ mode: FileSpace, offset: UInt64, count: UInt64, tag: UInt64
+    ) -> Bool {
+        guard let entry = unsafe entry(tag) else { return false }
+        unsafe io_uring_prep_fallocate(
+            entry, file, mode.flags, Int(bitPattern: UInt(offset)), Int(bitPattern: UInt(count)))
+        unsafe io_uring_sqe_set_data64(entry, tag)
+        return true
+    }
+
+    /// Completes once, when `file` has input.
+    public mutating func waitForInput(_ file: Int32, tag: UInt64) -> Bool {
+        guard let entry = unsafe entry(tag) else { return false }
+        unsafe io_uring_prep_poll_add(entry, file, UInt32(POLLIN))
+        unsafe io_uring_sqe_set_data64(entry, tag)
+        return true
+    }
+
+    /// Ends the wait that `waitForInput` began under `tag`; that one completes with ECANCELED, and
+    /// this request itself completes under `ownTag`.
+    public mutating func cancelWait(tag: UInt64, ownTag: UInt64) -> Bool {
+        guard let entry = unsafe entry(ownTag) else { return false }
+        unsafe io_uring_prep_poll_remove(entry, tag)
+        unsafe io_uring_sqe_set_data64(entry, ownTag)
+        return true
+    }
+
+    /// Hands over what was prepared. Interrupted or short of memory, it is tried again next time.
+    public mutating func submit() {
+        if unsafe io_uring_sq_ready(ring) > 0 { _ = unsafe io_uring_submit(ring) }
+    }
+
+    /// Hands over what was prepared, and sleeps until something completes (or a signal comes).
+    public mutating func submitAndWait() { _ = unsafe io_uring_submit_and_wait(ring, 1) }
+
+    /// The next completion, if one is there.
+    public mutating func next() -> Completion? {
+        var entry: UnsafeMutablePointer<io_uring_cqe>?
+        guard unsafe io_uring_peek_cqe(ring, &entry) == 0, let entry = unsafe entry else {
+            return nil
+        }
+        let completion = unsafe Completion(tag: entry.pointee.user_data, result: entry.pointee.res)
+        unsafe io_uring_cqe_seen(ring, entry)
+        return completion
+    }
+
+    private func entry(_ tag: UInt64) -> UnsafeMutablePointer<io_uring_sqe>? {
+        if let entry = unsafe io_uring_get_sqe(ring) { return unsafe entry }
+        _ = unsafe io_uring_submit(ring)
+        return unsafe io_uring_get_sqe(ring)
+    }
+}
+
+/// What fallocate does to a range.
+public enum FileSpace: Sendable {
+    /// Gives the space back; the range reads as zero.
+    case punchHole
+    /// Reads as zero and keeps its space.
+    case zero
+
+    var flags: Int32 {
+        switch self {
+        case .punchHole: FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+        case .zero: FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE
+        }
+    }
+}

@@ -1,0 +1,202 @@
+import CLinux
+
+/// A list of buffers for the kernel or for a copy: addresses and lengths, in order.
+///
+/// Invariant: every buffer was valid when it was appended, and whoever appended it keeps it mapped
+/// until the list is emptied. The list itself is allocated once and never grows.
+@safe
+public struct IOVectors: ~Copyable, Sendable {
+    private nonisolated(unsafe) let base: UnsafeMutablePointer<iovec>
+    public let capacity: Int
+    private var first = 0
+    private var end = 0
+    /// Bytes in all buffers together.
+    public private(set) var byteCount = 0
+
+    /// Buffers in the list.
+    public var count: Int { end - first }
+
+    public init(capacity: Int) {
+        self.capacity = capacity
+        unsafe base = UnsafeMutablePointer<iovec>.allocate(capacity: max(1, capacity))
+    }
+
+    deinit { unsafe base.deallocate() }
+
+    public mutating func removeAll() {
+        first = 0
+        end = 0
+        byteCount = 0
+    }
+
+    /// Adds a buffer at the end; one that continues the last buffer in memory becomes part of it.
+    /// Returns false, and adds nothing, where the list is full.
+    @unsafe
+    public mutating func append(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
+        if bytes == 0 { return true }
+        if end > first, unsafe base[end - 1].iov_base + base[end - 1].iov_len == address {
+            unsafe base[end - 1].iov_len += bytes
+        } else {
+            guard end < capacity else { return false }
+            unsafe base[end] = iovec(iov_base: address, iov_len: bytes)
+            end += 1
+        }
+        byteCount += bytes
+        return true
+    }
+
+    /// Adds the first `count` bytes of `mapping`, which the caller keeps. False where the list is
+    /// full.
+    public mutating func append(_ mapping: Mapping, count: Int) -> Bool {
+        mapping.check(0, count)
+        return unsafe append(mapping.base, count)
+    }
+
+    /// Forgets the first `bytes` bytes, or all there are.
+    public mutating func dropFirst(_ bytes: Int) {
+        var left = min(bytes, byteCount)
+        byteCount -= left
+        while left > 0 {
+            let length = unsafe base[first].iov_len
+            if length > left {
+                unsafe base[first].iov_base += left
+                unsafe base[first].iov_len -= left
+                return
+            }
+            left -= length
+            first += 1
+        }
+    }
+
+    /// Forgets the last `bytes` bytes, or all there are.
+    public mutating func dropLast(_ bytes: Int) {
+        var left = min(bytes, byteCount)
+        byteCount -= left
+        while left > 0 {
+            let length = unsafe base[end - 1].iov_len
+            if length > left {
+                unsafe base[end - 1].iov_len -= left
+                return
+            }
+            left -= length
+            end -= 1
+        }
+    }
+
+    /// Reads 16 bytes at `offset` as two little-endian words, in one pass. Nil where the list is
+    /// shorter.
+    public func words(at offset: Int) -> (UInt64, UInt64)? {
+        guard offset >= 0, byteCount >= 16, offset <= byteCount - 16 else { return nil }
+        var words = (UInt64(0), UInt64(0))
+        unsafe withUnsafeMutableBytes(of: &words) { target in
+            unsafe walk(offset, 16) { source, done, length in
+                unsafe memcpy(target.baseAddress! + done, source, length)
+            }
+        }
+        return (UInt64(littleEndian: words.0), UInt64(littleEndian: words.1))
+    }
+
+    /// Copies `bytes` into the buffers from `offset` on, as far as they reach.
+    public func write(_ bytes: Span<UInt8>, at offset: Int) {
+        unsafe bytes.withUnsafeBufferPointer { source in
+            guard let start = source.baseAddress else { return }
+            unsafe walk(offset, source.count) { target, done, length in
+                unsafe memcpy(target, start + done, length)
+            }
+        }
+    }
+
+    /// Sets all bytes to zero.
+    public func clear() { unsafe walk(0, byteCount) { target, _, length in unsafe memset(target, 0, length) } }
+
+    /// Copies `length` bytes from `mapping` at `source` into the buffers from `offset` on.
+    public func fill(at offset: Int, from mapping: Mapping, at source: Int, count length: Int) {
+        mapping.check(source, length)
+        unsafe walk(offset, length) { target, done, length in
+            unsafe memcpy(target, mapping.base + source + done, length)
+        }
+    }
+
+    /// Copies `length` bytes of the buffers from `offset` on into `mapping` at `target`.
+    public func drain(at offset: Int, into mapping: Mapping, at target: Int, count length: Int) {
+        mapping.check(target, length)
+        unsafe walk(offset, length) { source, done, length in
+            unsafe memcpy(mapping.base + target + done, source, length)
+        }
+    }
+
+    /// Whether every buffer's address and length, are multiples of `alignment`, a power of two.
+    public func isAligned(to alignment: Int) -> Bool {
+        var bits = 0
+        for index in first..<end {
+            unsafe bits |= Int(bitPattern: base[index].iov_base) | base[index].iov_len
+        }
+        return bits & (alignment - 1) == 0
+    }
+
+    /// Whether any buffer has a byte in `range` of `mapping`'s memory.
+    public func touches(_ mapping: Mapping) -> Bool {
+        let low = unsafe UInt(bitPattern: mapping.base)
+        for index in first..<end {
+            let start = unsafe UInt(bitPattern: base[index].iov_base)
+            if start &- low < UInt(mapping.count) { return true }
+        }
+        return false
+    }
+
+    /// Calls `body` for each piece of `length` bytes from `offset` on: its address, the bytes
+    /// before it, its length.
+    @inline(__always)
+    private func walk(
+        _ offset: Int, _ length: Int, _ body: (UnsafeMutableRawPointer, Int, Int) -> Void
+    ) {
+        var skip = offset
+        var done = 0
+        var index = first
+        while done < length, index < end {
+            let bytes = unsafe base[index].iov_len
+            if skip < bytes {
+                let piece = min(bytes - skip, length - done)
+                unsafe body(base[index].iov_base + skip, done, piece)
+                done += piece
+                skip = 0
+            } else {
+                skip -= bytes
+            }
+            index += 1
+        }
+    }
+
+    /// The buffers as the kernel wants them.
+    @unsafe
+    func withVectors<R>(_ body: (UnsafeMutablePointer<iovec>, Int) -> R) -> R {
+        unsafe body(base + first, count)
+    }
+}
+
+/// Where one byte of shared memory is, kept until the byte is due.
+///
+/// Invariant: as for `IOVectors`: whoever keeps one keeps its memory mapped.
+@safe
+public struct ByteLocation: Sendable {
+    nonisolated(unsafe) let address: UnsafeMutablePointer<UInt8>
+
+    public func store(_ value: UInt8) { unsafe address.pointee = value }
+
+    /// Whether the byte lies in `mapping`.
+    public func isIn(_ mapping: Mapping) -> Bool {
+        unsafe UInt(bitPattern: address) &- UInt(bitPattern: mapping.base) < UInt(mapping.count)
+    }
+}
+
+extension IOVectors {
+    /// The last byte of all, or nil where there is none.
+    public func lastByte() -> ByteLocation? {
+        guard byteCount > 0 else { return nil }
+        return unsafe withVectors { vectors, count in
+            let last = unsafe vectors[count - 1]
+            let byte = unsafe last.iov_base + (last.iov_len - 1)
+            return unsafe ByteLocation(address: byte.assumingMemoryBound(to: UInt8.self))
+        }
+    }
+}

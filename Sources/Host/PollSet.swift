@@ -1,0 +1,28 @@
+import CLinux
+
+/// A handful of descriptors to wait on, for control threads; workers wait in their io_uring.
+public struct PollSet {
+    private var entries: [pollfd] = []
+
+    public init() {}
+
+    /// Watches `raw` for input; -1 keeps the place and watches nothing. Returns its place.
+    @discardableResult
+    public mutating func add(_ raw: Int32, output: Bool = false) -> Int {
+        let events = Int16(output ? POLLOUT : POLLIN)
+        entries.append(pollfd(fd: raw, events: events, revents: 0))
+        return entries.count - 1
+    }
+
+    /// Waits for any of them, at most `milliseconds` (-1: for ever). Returns how many are ready.
+    public mutating func wait(milliseconds: Int32) -> Int {
+        let count = entries.count
+        let ready = unsafe entries.withUnsafeMutableBufferPointer {
+            unsafe poll($0.baseAddress, nfds_t(count), milliseconds)
+        }
+        return max(0, Int(ready))
+    }
+
+    /// Whether the descriptor at `place` has something for us: data, a hang-up or an error.
+    public func isReady(_ place: Int) -> Bool { entries[place].revents != 0 }
+}

@@ -1,0 +1,95 @@
+import CLinux
+
+/// Why a socket path could not be taken.
+public enum ListenFailure: Error, Equatable, Sendable {
+    case pathTooLong(Int)
+    /// Somebody serves this socket: "ringway-blk (pid 123)" where known.
+    case liveOwner(String?)
+    case notASocket
+    case unknownUser(String)
+    case unknownGroup(String)
+    case system(SystemError)
+}
+
+/// Who may reach a socket.
+public struct SocketAccess: Sendable {
+    /// Permission bits, such as 0o660; nil leaves the umask's.
+    public var mode: UInt32?
+    /// A user's name or number; nil leaves the process's own.
+    public var owner: String?
+    public var group: String?
+
+    public init(mode: UInt32? = nil, owner: String? = nil, group: String? = nil) {
+        self.mode = mode
+        self.owner = owner
+        self.group = group
+    }
+}
+
+/// A listening Unix socket.
+///
+/// A path is guarded by a lock file beside it (PATH.lock), held as long as the listener lives. So a
+/// stale socket is told from a live one without asking it, and is replaced; a live one never is.
+public struct UnixListener: ~Copyable, Sendable {
+    public let descriptor: OwnedFD
+    private let path: String?
+    private let lock: OwnedFD?
+
+    /// Takes over a listening socket that somebody else bound.
+    public init(adopting descriptor: consuming OwnedFD) {
+        _ = clinux_set_nonblocking(descriptor.raw)
+        _ = clinux_set_cloexec(descriptor.raw)
+        self.descriptor = descriptor
+        path = nil
+        lock = nil
+    }
+
+    /// Binds `path` and listens.
+    public init(path: String, access: SocketAccess = SocketAccess()) throws(ListenFailure) {
+        guard let address = SocketAddress(path: path) else {
+            throw .pathTooLong(path.utf8.count)
+        }
+        let lock = try Self.lock(path + ".lock")
+        try Self.removeStale(path, address)
+        let raw = socket(
+            AF_UNIX,
+            Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
+        guard raw >= 0 else { throw .system(.last("socket")) }
+        let descriptor = OwnedFD(adopting: raw)
+        let bound = address.bind(raw)
+        guard bound == 0 else { throw .system(SystemError("bind", -bound)) }
+        try Self.apply(access, path)
+        guard listen(descriptor.raw, 8) == 0 else { throw .system(.last("listen")) }
+        self.descriptor = descriptor
+        self.path = path
+        self.lock = .some(lock)
+    }
+
+    deinit {
+        // The lock file goes last, while it is still locked: who waits for it finds no socket.
+        if let path {
+            File.remove(path)
+            File.remove(path + ".lock")
+        }
+    }
+
+    /// The next connection, or nil where none waits.
+    public borrowing func accept() throws(SystemError) -> UnixSocket? {
+        let raw = clinux_accept(descriptor.raw)
+        if raw >= 0 { return UnixSocket(adopting: OwnedFD(adopting: raw)) }
+        switch -raw {
+        case EAGAIN, EINTR, ECONNABORTED: return nil
+        default: throw SystemError("accept", -raw)
+        }
+    }
+
+    /// Whether a socket handed to us listens or is already connected.
+    public static func isListening(_ descriptor: borrowing OwnedFD) throws(SystemError) -> Bool {
+        var value: Int32 = 0
+        var length = socklen_t(4)
+        let result = unsafe getsockopt(
+            descriptor.raw, SOL_SOCKET, SO_ACCEPTCONN, &value, &length)
+        guard result == 0 else { throw SystemError.last("getsockopt") }
+        return value != 0
+    }
+}
