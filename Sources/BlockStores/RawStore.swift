@@ -1,0 +1,104 @@
+import Host
+
+/// A raw file or a block device of the host's.
+public final class RawStore: BlockStore {
+    public struct Options: Sendable {
+        public var isReadOnly: Bool
+        /// Past the page cache.
+        public var isDirect: Bool
+
+        public init(isReadOnly: Bool = false, isDirect: Bool = false) {
+            self.isReadOnly = isReadOnly
+            self.isDirect = isDirect
+        }
+    }
+
+    public let byteCount: UInt64
+    public let name: String
+    let file: OwnedFD
+    /// What direct I/O asks of memory and of offsets, powers of two; 1 through the page cache.
+    let memoryAlignment: Int
+    let offsetAlignment: Int
+    /// The block size that suits it: 512, or 4096 where the device or direct I/O want it.
+    public let suitableBlockSize: UInt32
+    /// Held while a block is read, changed in part and written back, so that two such changes to
+    /// one block never lose each other.
+    let partialBlocks = Turn()
+
+    /// Opens and locks `path`.
+    public init(path: String, _ options: Options = Options()) throws(StoreFault) {
+        // What a directory or a FIFO does when opened for writing is not worth finding out.
+        let kind = try Self.system(path) { () throws(SystemError) in try File.kind(path) }
+        try Self.check(path, kind)
+        let file = try Self.system(path) { () throws(SystemError) in
+            var mode: File.Mode = options.isReadOnly ? [] : .writable
+            if options.isDirect { mode.insert(.direct) }
+            // Two writers on a device that the host has mounted would ruin it.
+            if kind == .blockDevice, !options.isReadOnly { mode.insert(.exclusive) }
+            return try File.open(path, mode)
+        }
+        let bytes = try Self.system(path) { () throws(SystemError) in try File.byteCount(file) }
+        try Self.lock(path, file, exclusive: !options.isReadOnly)
+        File.setBlocking(file)
+        byteCount = bytes
+        name = (kind == .blockDevice ? "block device " : "raw file ") + path
+        let alignment = File.directAlignment(file)
+        memoryAlignment = options.isDirect ? alignment.memory : 1
+        offsetAlignment = options.isDirect ? alignment.offset : 1
+        let unit = kind == .blockDevice || options.isDirect ? alignment.offset : 512
+        suitableBlockSize = unit > 512 ? 4096 : 512
+        self.file = file
+    }
+
+    private static func system<R: ~Copyable>(
+        _ path: String, _ body: () throws(SystemError) -> R
+    ) throws(StoreFault) -> R {
+        do throws(SystemError) { return try body() } catch { throw .open(path, error) }
+    }
+
+    private static func check(_ path: String, _ kind: FileFacts.Kind) throws(StoreFault) {
+        switch kind {
+        case .regular, .blockDevice: return
+        case .directory: throw .directory(path)
+        default: throw .notAStore(path)
+        }
+    }
+
+    private static func lock(
+        _ path: String, _ file: borrowing OwnedFD, exclusive: Bool
+    ) throws(StoreFault) {
+        let isLocked = try system(path) { () throws(SystemError) in
+            try FileLock.acquire(file, exclusive: exclusive)
+        }
+        guard !isLocked else { return }
+        throw .locked(path, FileLock.holder(of: file))
+    }
+}
+
+/// Why a store can't be opened; `description` names the way out.
+public enum StoreFault: Error, Equatable, Sendable, CustomStringConvertible {
+    case open(String, SystemError)
+    case directory(String)
+    case notAStore(String)
+    /// Who holds the lock, where that can be seen.
+    case locked(String, String?)
+
+    public var description: String {
+        switch self {
+        case .open(let path, let error) where error.code == SystemErrorCode.noEntry:
+            "\(path): no such file; make a disk with: truncate -s 1G \(path)"
+        case .open(let path, let error)
+        where error.code == SystemErrorCode.accessDenied
+            || error.code == SystemErrorCode.notPermitted:
+            "\(path): permission denied; --read-only asks for less"
+        case .open(let path, let error) where error.call == "open":
+            "\(path): \(error.reason)"
+        case .open(let path, let error): "\(path): \(error)"
+        case .directory(let path): "\(path): is a directory, not a disk image or a block device"
+        case .notAStore(let path): "\(path): neither a regular file nor a block device"
+        case .locked(let path, let holder):
+            "\(path): in use by \(holder ?? "another process"); a disk has one writer, or readers"
+                + " with --read-only"
+        }
+    }
+}
