@@ -1,0 +1,51 @@
+import GuestMemory
+import Host
+
+/// Which memory node a worker runs on.
+public enum Placement: Equatable, Sendable {
+    /// Where most of the guest's memory is.
+    case automatic
+    case off
+    case node(Int32)
+
+    /// Nil where the text is none of auto, off or a node's number.
+    public init?(_ text: String) {
+        switch text {
+        case "auto": self = .automatic
+        case "off": self = .off
+        default:
+            guard let node = Int32(text), node >= 0 else { return nil }
+            self = .node(node)
+        }
+    }
+
+    /// Settles the calling thread for work on this memory.
+    func settle(for map: GuestMap) {
+        switch self {
+        case .off: break
+        case .node(let node): NUMA.settle(on: node)
+        case .automatic:
+            guard NUMA.nodeCount > 1, let node = NUMA.majority(of: map.allMappings) else { return }
+            NUMA.settle(on: node)
+        }
+    }
+}
+
+/// Processors as people list them: "0-3,6".
+public struct CPUList: Equatable, Sendable {
+    public let cpus: [Int32]
+
+    /// Nil where the text is no such list, or names a processor past 1023.
+    public init?(_ text: String) {
+        var cpus: [Int32] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let ends = part.split(separator: "-", omittingEmptySubsequences: false)
+                .map { UInt16($0) }
+            guard (1...2).contains(ends.count), let first = ends[0], let last = ends[ends.count - 1],
+                first <= last, last < 1024
+            else { return nil }
+            cpus += (first...last).map(Int32.init)
+        }
+        self.cpus = cpus
+    }
+}

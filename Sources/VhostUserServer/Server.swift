@@ -1,0 +1,105 @@
+import Host
+import Logging
+
+/// Where front-ends come from.
+public enum Endpoint: ~Copyable, Sendable {
+    /// They connect to us, one after the other.
+    case listener(UnixListener)
+    /// One connection, made already.
+    case connected(UnixSocket)
+    /// We connect to the socket of theirs at this path, and again whenever it is lost.
+    case connect(String)
+}
+
+/// Serves one device to one front-end after the other, until told to end.
+public struct Server: ~Copyable {
+    private let pool: WorkerPool
+    private let logger: Logger
+    private let signals: TerminationSignals
+    /// Ends with the first front-end.
+    private let endsOnDisconnect: Bool
+
+    /// - Parameters:
+    ///   - engine: what runs the device's queues.
+    ///   - signals: taken before any thread was started, so that none of them sees one.
+    public init<Engine: QueueEngine & ~Copyable>(
+        _ engine: Engine.Type, _ device: Engine.Device, _ options: WorkerOptions, signals: consuming TerminationSignals,
+        endsOnDisconnect: Bool = false, logger: Logger
+    ) {
+        pool = WorkerPool(engine, device, options, logger)
+        self.signals = signals
+        self.endsOnDisconnect = endsOnDisconnect
+        self.logger = logger
+    }
+
+    /// Milliseconds that workers have to finish what is in flight when the process is to end.
+    private static var farewellMilliseconds: Int { 700 }
+    private static var retryMilliseconds: Int32 { 1000 }
+
+    /// Returns when a signal asked for the end, or when the last front-end has gone that may come.
+    public func run(_ endpoint: consuming Endpoint) {
+        switch consume endpoint {
+        case .listener(let listener): runListening(listener)
+        case .connected(let socket): _ = serve(socket)
+        case .connect(let path): runConnecting(path)
+        }
+        pool.end(milliseconds: Self.farewellMilliseconds)
+    }
+
+    private func runListening(_ listener: borrowing UnixListener) {
+        while true {
+            var set = PollSet()
+            set.add(listener.descriptor.raw)
+            let stop = set.add(signals.descriptor.raw)
+            _ = set.wait(milliseconds: -1)
+            if set.isReady(stop) { return }
+            do throws(SystemError) {
+                guard let socket = try listener.accept() else { continue }
+                guard serve(socket), !endsOnDisconnect else { return }
+            } catch {
+                // Out of descriptors, say: what is there to do but to try again a little later?
+                logger.error("no connection: \(error)")
+                guard pause() else { return }
+            }
+        }
+    }
+
+    private func runConnecting(_ path: String) {
+        var hasComplained = false
+        while true {
+            do throws(SystemError) {
+                let socket = try UnixSocket.connect(path: path)
+                hasComplained = false
+                guard serve(socket), !endsOnDisconnect else { return }
+            } catch {
+                if !hasComplained {
+                    logger.warning("\(path): \(error.reason); trying again every second")
+                }
+                hasComplained = true
+            }
+            guard pause() else { return }
+        }
+    }
+
+    /// Waits a moment; false when the process is to end.
+    private func pause() -> Bool {
+        var set = PollSet()
+        set.add(signals.descriptor.raw)
+        return set.wait(milliseconds: Self.retryMilliseconds) == 0
+    }
+
+    /// Serves one front-end. Returns false when the process is to end.
+    private func serve(_ socket: consuming UnixSocket) -> Bool {
+        let channel = MessageChannel(socket, termination: signals.descriptor.raw)
+        logger.info("front-end connected\(channel.peer.map { " (pid \($0))" } ?? "")")
+        let session = Session(pool, termination: signals.descriptor.raw, logger)
+        switch session.serve(channel) {
+        case .terminated: return false
+        case .disconnected: logger.info("front-end disconnected")
+        case .refused: logger.error("connection closed: the front-end asked for no answer")
+        case .stuck: logger.error("connection closed: the front-end reads no replies")
+        case .violation(let violation): logger.error("connection closed: \(violation)")
+        }
+        return true
+    }
+}

@@ -1,0 +1,82 @@
+import Host
+import VhostUserProtocol
+import VirtioSpec
+
+/// Whole messages over a socket, with the descriptors that came along.
+struct MessageChannel: ~Copyable {
+    enum End: Error, Equatable {
+        /// The front-end closed the connection, or it broke.
+        case disconnected
+        /// We are asked to end.
+        case terminated
+        /// The front-end does not read what it asked for.
+        case stuck
+        case violation(ProtocolViolation)
+        /// A message was refused and there was no way to say so but to hang up.
+        case refused
+    }
+
+    private let socket: UnixSocket
+    /// Readable when this process is to end.
+    private let termination: Int32
+    /// A front-end that has not taken a reply for this long never will.
+    private static let replyMilliseconds: Int32 = 10_000
+
+    init(_ socket: consuming UnixSocket, termination: Int32) {
+        self.socket = socket
+        self.termination = termination
+    }
+
+    /// The front-end's process, for the log.
+    var peer: Int32? { socket.peer()?.process }
+
+    /// Waits for the next message. Exactly a header and its payload are read: another byte could
+    /// belong to a message whose descriptors would be taken for this one's.
+    func receive(_ descriptors: inout ReceivedFDs) throws(End) -> (MessageHeader, [UInt8]) {
+        let header = MessageHeader(try read(VhostUserHeader.bytes, &descriptors))
+        do throws(ProtocolViolation) { try header.check() } catch { throw .violation(error) }
+        return (header, try read(Int(header.size), &descriptors))
+    }
+
+    private func read(
+        _ count: Int, _ descriptors: inout ReceivedFDs
+    ) throws(End) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var done = 0
+        while done < count {
+            var set = PollSet()
+            set.add(socket.descriptor.raw)
+            let stop = set.add(termination)
+            _ = set.wait(milliseconds: -1)
+            if set.isReady(stop) { throw .terminated }
+            var span = bytes.mutableSpan
+            var rest = span._mutatingExtracting(done..<count)
+            do throws(SystemError) {
+                guard let got = try socket.receive(into: &rest, descriptors: &descriptors) else {
+                    continue
+                }
+                if got == 0 { throw SystemError("recvmsg", SystemErrorCode.notConnected) }
+                done += got
+            } catch { throw .disconnected }
+        }
+        return bytes
+    }
+
+    func send(_ bytes: [UInt8]) throws(End) {
+        var done = 0
+        while done < bytes.count {
+            do throws(SystemError) {
+                let rest = bytes.span.extracting(done..<bytes.count)
+                if let sent = try socket.send(rest) {
+                    done += sent
+                    continue
+                }
+            } catch { throw .disconnected }
+            var set = PollSet()
+            set.add(socket.descriptor.raw, output: true)
+            let stop = set.add(termination)
+            guard set.wait(milliseconds: Self.replyMilliseconds) > 0 else { throw .stuck }
+            if set.isReady(stop) { throw .terminated }
+        }
+    }
+}

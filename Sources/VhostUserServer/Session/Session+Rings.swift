@@ -1,0 +1,174 @@
+import GuestMemory
+import Host
+import Logging
+import VhostUserProtocol
+import VirtioSpec
+
+/// Messages about rings.
+extension Session {
+    private func vring(_ index: UInt32) throws(Refusal) -> Vring {
+        guard index < UInt32(vrings.count) else { throw .noSuchRing(index) }
+        return vrings[Int(index)]
+    }
+
+    private func stoppedVring(_ index: UInt32) throws(Refusal) -> Vring {
+        let vring = try vring(index)
+        guard !vring.isRunning else { throw .ringRuns(vring.index) }
+        return vring
+    }
+
+    func setSize(_ state: VringState) throws(Refusal) {
+        let vring = try stoppedVring(state.index)
+        guard let size = QueueSize(state.value), state.value <= device.largestQueue else {
+            throw .ringSize(state.value, largest: device.largestQueue)
+        }
+        vring.size = size
+    }
+
+    func setAddress(_ address: VringAddress) throws(Refusal) {
+        let vring = try vring(address.index)
+        let addresses = RingAddresses(
+            descriptors: address.descriptors, available: address.available, used: address.used)
+        // On a ring that runs, the message may come to change the flags alone.
+        if vring.isRunning, vring.addresses != addresses { throw .ringRuns(vring.index) }
+        vring.addresses = addresses
+        try startIfReady(vring)
+    }
+
+    func setBase(_ state: VringState) throws(Refusal) {
+        let vring = try stoppedVring(state.index)
+        guard let base = UInt16(exactly: state.value) else { throw .base(state.value) }
+        vring.base = base
+    }
+
+    func getBase(_ state: VringState) throws(Refusal) -> Reply {
+        let vring = try vring(state.index)
+        try stop(vring)
+        return .vringState(index: state.index, value: UInt32(vring.base))
+    }
+
+    /// The descriptor that a kick, call or error message brought, or nil where it says it has none.
+    private func descriptor(
+        _ target: VringFD, _ descriptors: inout ReceivedFDs
+    ) throws(Refusal) -> OwnedFD? {
+        guard target.hasDescriptor else {
+            guard descriptors.count == 0 else { throw .descriptorUnexpected }
+            return nil
+        }
+        guard let descriptor = descriptors.take(0) else { throw .descriptorMissing }
+        return descriptor
+    }
+
+    func setKick(_ target: VringFD, _ descriptors: inout ReceivedFDs) throws(Refusal) {
+        let vring = try vring(target.index)
+        let kick = try descriptor(target, &descriptors)
+        if vring.isRunning {
+            return try tell(vring, .setKick(kick))
+        }
+        vring.kick = kick
+        // The ring runs from here on, whether or not a kick ever comes.
+        vring.isStarted = true
+        if map.regions.isEmpty { return }
+        guard vring.size != nil, vring.addresses != nil else {
+            throw .ringNotDescribed(vring.index)
+        }
+        try startIfReady(vring)
+    }
+
+    func setCall(_ target: VringFD, _ descriptors: inout ReceivedFDs) throws(Refusal) {
+        let vring = try vring(target.index)
+        let call = try descriptor(target, &descriptors)
+        guard !vring.isRunning else { return try tell(vring, .setCall(call)) }
+        vring.call = call
+    }
+
+    func setError(_ target: VringFD, _ descriptors: inout ReceivedFDs) throws(Refusal) {
+        let vring = try vring(target.index)
+        let error = try descriptor(target, &descriptors)
+        guard !vring.isRunning else { return try tell(vring, .setError(error)) }
+        vring.error = error
+    }
+
+    func setEnable(_ state: VringState) throws(Refusal) {
+        let vring = try vring(state.index)
+        guard state.value <= 1 else { throw .enableValue(state.value) }
+        try enable(vring, state.value == 1)
+    }
+
+    func enable(_ vring: Vring, _ isEnabled: Bool) throws(Refusal) {
+        vring.isEnabled = isEnabled
+        if vring.isRunning { try tell(vring, .enable(isEnabled)) }
+    }
+
+    /// Moves a ring to its worker, if it is started, described, and its memory is there.
+    func startIfReady(_ vring: Vring) throws(Refusal) {
+        guard vring.isStarted, !vring.isRunning, !map.regions.isEmpty, let size = vring.size,
+            let addresses = vring.addresses
+        else { return }
+        do throws(RingPlacementFault) {
+            // Tried here first, so that a refusal leaves the ring's descriptors where they are.
+            _ = try SplitRingMemory(map, addresses, size: size)
+        } catch { throw .misplaced(vring.index, error) }
+        let worker: Worker
+        do throws(SystemError) { worker = try workers.worker(vring.index) } catch {
+            throw .worker(error)
+        }
+        let start = QueueStart(
+            addresses: addresses, size: size, base: vring.base, features: negotiated.features,
+            map: map, kick: vring.kick.take(), call: vring.call.take(), error: vring.error.take(),
+            isEnabled: vring.isEnabled)
+        switch worker.ask(.start(start), interruption: termination) {
+        case .done, .stopped:
+            vring.isRunning = true
+            logger.debug("queue \(vring.index) runs: \(size.count) entries from \(vring.base)")
+        case .misplaced(let fault): throw .misplaced(vring.index, fault)
+        case .failed(let error): throw .worker(error)
+        case nil: throw .interrupted
+        }
+    }
+
+    /// Takes a ring back from its worker: everything it took is done and shown to the driver.
+    func stop(_ vring: Vring) throws(Refusal) {
+        guard vring.isRunning else { return vring.stop(base: vring.base) }
+        let worker: Worker
+        do throws(SystemError) { worker = try workers.worker(vring.index) } catch {
+            throw .worker(error)
+        }
+        guard case .stopped(let base, let counters) = worker.ask(.stop, interruption: termination)
+        else { throw .interrupted }
+        vring.stop(base: base)
+        logger.info("queue \(vring.index): \(counters)")
+    }
+
+    private func tell(_ vring: Vring, _ order: consuming WorkerOrder) throws(Refusal) {
+        let worker: Worker
+        do throws(SystemError) { worker = try workers.worker(vring.index) } catch {
+            throw .worker(error)
+        }
+        switch worker.ask(order, interruption: termination) {
+        case .done, .stopped: return
+        case .misplaced(let fault): throw .misplaced(vring.index, fault)
+        case .failed(let error): throw .worker(error)
+        case nil: throw .interrupted
+        }
+    }
+
+    /// Gives every running ring the memory that is now valid, and waits until none uses `removed`.
+    func spreadMemory(removed: [Mapping]) throws(Refusal) {
+        for vring in vrings where vring.isRunning {
+            try tell(vring, .setMemory(map, removed: removed))
+        }
+        for vring in vrings { try startIfReady(vring) }
+    }
+}
+
+extension QueueCounters: CustomStringConvertible {
+    public var description: String {
+        var text = "\(requests) requests, \(bytesRead) bytes read, \(bytesWritten) written"
+        if failed > 0 { text += ", \(failed) failed" }
+        if unsupported > 0 { text += ", \(unsupported) unsupported" }
+        if malformed > 0 { text += ", \(malformed) malformed" }
+        if violations > 0 { text += ", broken by its driver" }
+        return text + "; \(kicks) kicks, \(calls) calls"
+    }
+}

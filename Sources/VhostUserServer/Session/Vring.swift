@@ -1,0 +1,40 @@
+import GuestMemory
+import Host
+
+/// What the control plane knows of one ring. Started and enabled are independent of each other.
+final class Vring {
+    let index: Int
+    var size: QueueSize?
+    var addresses: RingAddresses?
+    /// The available index to go on from.
+    var base: UInt16 = 0
+    var isEnabled = false
+    /// SET_VRING_KICK has come and GET_VRING_BASE has not: the ring runs as soon as it can.
+    var isStarted = false
+    /// A worker owns it.
+    var isRunning = false
+    /// Kept until a worker takes them over.
+    var kick: OwnedFD?
+    var call: OwnedFD?
+    var error: OwnedFD?
+
+    init(index: Int) { self.index = index }
+
+    /// As GET_VRING_BASE leaves a ring: its descriptors are closed, where it was is remembered.
+    func stop(base: UInt16) {
+        self.base = base
+        isStarted = false
+        isRunning = false
+        kick = nil
+        call = nil
+        error = nil
+    }
+
+    /// As at the start of a session.
+    func reset() {
+        stop(base: 0)
+        isEnabled = false
+        size = nil
+        addresses = nil
+    }
+}

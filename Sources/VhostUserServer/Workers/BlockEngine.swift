@@ -1,0 +1,204 @@
+import BasicContainers
+import BlockStores
+import GuestMemory
+import Host
+import VirtioBlock
+import VirtioDevice
+import VirtioSpec
+import Virtqueue
+
+/// A block device and the store behind it: what a session and its workers share.
+public final class BlockService<Store: BlockStore>: VirtioDevice {
+    public let block: BlockDevice
+    public let store: Store
+
+    public init(_ block: BlockDevice, on store: Store) {
+        self.block = block
+        self.store = store
+    }
+
+    public var features: Features { block.features }
+    public var queueCount: Int { block.queueCount }
+    public var largestQueue: UInt32 { block.largestQueue }
+    public var configuration: [UInt8] { block.configuration }
+    public func writeConfiguration(_ bytes: [UInt8], at offset: Int) -> Bool {
+        block.writeConfiguration(bytes, at: offset)
+    }
+    public func accept(_ features: Features) { block.accept(features) }
+    public func reset() { block.reset() }
+}
+
+/// Serves block requests: judged by the device, done by the store's lane.
+public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
+    /// Chains taken in one breath, so that completions and commands are never far away.
+    private static var chainsPerBreath: Int { 128 }
+
+    /// A request under way.
+    private struct Job: ~Copyable {
+        let chain: Chain
+        let status: ByteLocation
+        /// Bytes that the driver finds written if all goes well, status included.
+        let written: UInt32
+        /// Ranges of a DISCARD or WRITE_ZEROES, and how many of them were begun.
+        var ranges = 0
+        var begun = 0
+        var isDiscard = false
+        var isDurable = false
+    }
+
+    public private(set) var inFlight = 0
+    public var counters = QueueCounters()
+    private let service: BlockService<Lane.Store>
+    private let identifier: [UInt8]
+    private var lane: Lane
+    private var buffers = ChainBuffers()
+    private var jobs: RigidArray<Job?>
+    /// Room for each slot's ranges.
+    private var ranges: RigidArray<BlockRange>
+
+    public init(_ service: BlockService<Lane.Store>, slots: Int) throws(SystemError) {
+        lane = try Lane(service.store, slots: slots, buffers: QueueLimits.buffers)
+        self.service = service
+        identifier = service.block.identifier
+        jobs = RigidArray(capacity: slots)
+        for _ in 0..<slots { jobs.append(nil) }
+        ranges = RigidArray(
+            repeating: BlockRange(), count: slots * BlockOptions.rangesPerRequest)
+    }
+
+    public mutating func breathe(
+        _ queue: inout SplitQueue, _ memory: inout GuestMemory, _ ring: inout IORing
+    ) throws(QueueViolation) -> Bool {
+        // Read once per breath: the driver may turn its write cache on or off meanwhile.
+        let rules = service.block.rules
+        for count in 0..<Self.chainsPerBreath {
+            guard let chain = try queue.next(&memory, &buffers) else { return count > 0 }
+            take(chain, rules, &queue, &ring)
+        }
+        return true
+    }
+
+    private mutating func take(
+        _ chain: consuming Chain, _ rules: BlockRules, _ queue: inout SplitQueue,
+        _ ring: inout IORing
+    ) {
+        counters.requests += 1
+        guard let status = buffers.writable.lastByte() else {
+            // No byte to answer in: the driver gets its buffers back and nothing else.
+            counters.malformed += 1
+            return queue.complete(chain, written: 0)
+        }
+        let request = judge(chain.head, rules)
+        var job = Job(chain: chain, status: status, written: Self.written(request))
+        switch request {
+        case .read(let offset, let count):
+            counters.bytesRead += UInt64(count)
+            let read = StoreRequest(.read, offset: offset, count: UInt64(count))
+            run(job, read, &queue, &ring)
+        case .write(let offset, let count):
+            counters.bytesWritten += UInt64(count)
+            let write = StoreRequest(
+                .write, offset: offset, count: UInt64(count), isDurable: rules.writesAreDurable)
+            run(job, write, &queue, &ring)
+        case .flush: run(job, StoreRequest(.flush), &queue, &ring)
+        case .discard(let count), .writeZeroes(let count):
+            job.ranges = count
+            job.isDiscard = request == .discard(ranges: count)
+            job.isDurable = rules.writesAreDurable
+            advance(job, .ok, &queue, &ring)
+        case .identify:
+            buffers.writable.write(identifier.span, at: 0)
+            end(job, .ok, &queue)
+        case .refuse(let answer): end(job, answer, &queue)
+        }
+    }
+
+    private mutating func judge(_ head: UInt16, _ rules: BlockRules) -> BlockRequest {
+        rules.judge(
+            readable: &buffers.readable, writable: &buffers.writable, ranges: &ranges,
+            from: Int(head) * BlockOptions.rangesPerRequest)
+    }
+
+    private static func written(_ request: BlockRequest) -> UInt32 {
+        switch request {
+        // The bytes fit: a chain's are counted in 32 bits, the status byte among them.
+        case .read(_, let count): UInt32(truncatingIfNeeded: count) &+ 1
+        case .identify: UInt32(BlockLayout.identifierBytes) + 1
+        default: 1
+        }
+    }
+
+    /// Gives the store a request, and goes on at once where it is done at once.
+    private mutating func run(
+        _ job: consuming Job, _ request: StoreRequest, _ queue: inout SplitQueue,
+        _ ring: inout IORing
+    ) {
+        let slot = Int(job.chain.head)
+        let outcome =
+            request.kind == .write
+            ? lane.submit(request, buffers.readable, slot: slot, &ring)
+            : lane.submit(request, buffers.writable, slot: slot, &ring)
+        guard let outcome else {
+            jobs[slot] = .some(job)
+            inFlight += 1
+            return
+        }
+        advance(job, outcome, &queue, &ring)
+    }
+
+    /// Begins the job's next range, or ends the job.
+    private mutating func advance(
+        _ job: consuming Job, _ outcome: StoreOutcome, _ queue: inout SplitQueue,
+        _ ring: inout IORing
+    ) {
+        if case .failed(let error) = outcome {
+            counters.lastError = error
+            return end(job, .ioError, &queue)
+        }
+        guard job.begun < job.ranges else { return end(job, .ok, &queue) }
+        let range = ranges[Int(job.chain.head) * BlockOptions.rangesPerRequest + job.begun]
+        job.begun += 1
+        let kind: StoreRequest.Kind =
+            job.isDiscard ? .discard : range.unmap ? .zeroAndUnmap : .zero
+        let request = StoreRequest(
+            kind, offset: range.offset, count: range.count,
+            isDurable: job.isDurable && job.begun == job.ranges)
+        // At most as deep as a request has ranges.
+        run(job, request, &queue, &ring)
+    }
+
+    private mutating func end(
+        _ job: consuming Job, _ answer: BlockStatus, _ queue: inout SplitQueue
+    ) {
+        switch answer {
+        case .ok: break
+        case .ioError: counters.failed += 1
+        case .unsupported: counters.unsupported += 1
+        }
+        job.status.store(answer.rawValue)
+        let written = answer == .ok ? job.written : 1
+        queue.complete(job.chain, written: written)
+    }
+
+    public mutating func complete(
+        slot: Int, result: Int32, _ queue: inout SplitQueue, _ ring: inout IORing
+    ) {
+        guard let outcome = lane.complete(slot: slot, result: result, &ring),
+            let job = jobs[slot].take()
+        else { return }
+        inFlight -= 1
+        advance(job, outcome, &queue, &ring)
+    }
+
+    public mutating func touches(_ mapping: Mapping) -> Bool {
+        for slot in 0..<jobs.count where isUsing(mapping, slot) { return true }
+        return false
+    }
+
+    private mutating func isUsing(_ mapping: Mapping, _ slot: Int) -> Bool {
+        guard let job = jobs[slot].take() else { return false }
+        let isStatusThere = job.status.isIn(mapping)
+        jobs[slot] = .some(job)
+        return isStatusThere || lane.touches(mapping, slot: slot)
+    }
+}

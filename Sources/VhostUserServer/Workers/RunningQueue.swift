@@ -1,0 +1,176 @@
+import GuestMemory
+import Host
+import Logging
+import Virtqueue
+
+/// A queue while a worker runs it: the ring, its engine, the memory it sees, and the descriptors by
+/// which the two sides notify each other.
+struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
+    private var queue: SplitQueue
+    private var engine: Engine
+    private var memory: GuestMemory
+    private let addresses: RingAddresses
+    private var kick: OwnedFD?
+    private var call: OwnedFD?
+    private var error: OwnedFD?
+
+    /// A disabled ring takes nothing: for a disk there is no way to serve without side effects.
+    var isEnabled: Bool
+    var isStopping = false
+    /// Mappings that are gone from memory and may still be in use by what is in flight.
+    private var leaving: [Mapping]?
+    private var misplaced: RingPlacementFault?
+
+    private var isWaitingForKick = false
+    private var generation: UInt64 = 0
+    /// Kicks that came while the ring was all zeroes.
+    private var idleKicks = 0
+    private var hasReportedError = false
+
+    init(_ queue: consuming SplitQueue, _ engine: consuming Engine, _ start: consuming QueueStart) {
+        self.queue = queue
+        self.engine = engine
+        memory = GuestMemory(start.map)
+        addresses = start.addresses
+        isEnabled = start.isEnabled
+        kick = start.kick
+        call = start.call
+        error = start.error
+        // The driver may have missed a call while nobody ran the queue.
+        signalCall()
+    }
+
+    private var mayTake: Bool { isEnabled && !isStopping && misplaced == nil }
+
+    /// One breath: take what is there, then show what is done. Returns whether there was anything.
+    mutating func breathe(_ ring: inout IORing, _ logger: Logger) -> Bool {
+        var worked = false
+        if mayTake {
+            do throws(QueueViolation) {
+                worked = try engine.breathe(&queue, &memory, &ring)
+            } catch {
+                report(error, logger)
+            }
+        }
+        if queue.publish() { signalCall() }
+        reportStoreError(logger)
+        return worked
+    }
+
+    mutating func complete(_ completion: IORing.Completion, _ ring: inout IORing) {
+        engine.complete(
+            slot: Int(completion.tag), result: completion.result, &queue, &ring)
+    }
+
+    private mutating func report(_ violation: QueueViolation, _ logger: Logger) {
+        engine.counters.violations += 1
+        logger.error("the driver broke the ring; the queue takes nothing more: \(violation)")
+        if let raw = error?.raw { Notification.signal(raw) }
+    }
+
+    /// Says once that the store fails; the counters go on.
+    private mutating func reportStoreError(_ logger: Logger) {
+        guard engine.counters.lastError != 0, !hasReportedError else { return }
+        hasReportedError = true
+        let error = SystemError("store", engine.counters.lastError)
+        logger.error("a request failed and was answered with an I/O error: \(error.reason)")
+    }
+
+    private mutating func signalCall() {
+        guard let raw = call?.raw else { return }
+        engine.counters.calls += 1
+        Notification.signal(raw)
+    }
+
+    // Kicks.
+
+    /// Before sleep: asks for a kick and for its wake-up. Returns true where there is work already.
+    mutating func requestKicks(_ ring: inout IORing) -> Bool {
+        guard mayTake else { return false }
+        if queue.requestKicks() {
+            queue.suppressKicks()
+            return true
+        }
+        if !isWaitingForKick, let raw = kick?.raw {
+            isWaitingForKick = ring.waitForInput(raw, tag: kickTag)
+        }
+        return false
+    }
+
+    mutating func suppressKicks() {
+        if mayTake { queue.suppressKicks() }
+    }
+
+    private var kickTag: UInt64 { Tag.kick + generation }
+
+    mutating func kicked(_ completion: IORing.Completion, _ logger: Logger) {
+        guard completion.tag == kickTag else { return }
+        isWaitingForKick = false
+        guard completion.result >= 0, let raw = kick?.raw else { return }
+        engine.counters.kicks += 1
+        switch Notification.drain(raw) {
+        case .drained, .empty: break
+        case .dead:
+            // Waiting on it again would only spin: the ring is looked at when something else wakes.
+            logger.warning("the kick descriptor can't be read; waiting for another one")
+            kick = nil
+        }
+        noticeForeignMemory(logger)
+    }
+
+    /// A driver that kicks has put something into its ring. Where the ring stays all zeroes, what
+    /// was mapped is not the memory that the guest uses.
+    private mutating func noticeForeignMemory(_ logger: Logger) {
+        guard idleKicks < 2, queue.isUntouched() else { return }
+        idleKicks += 1
+        if idleKicks == 2 { logger.error("\(Hint.memoryNotShared)") }
+    }
+
+    mutating func setKick(_ next: consuming OwnedFD?, _ ring: inout IORing) {
+        if isWaitingForKick {
+            _ = ring.cancelWait(tag: kickTag, ownTag: Tag.cancel)
+            isWaitingForKick = false
+        }
+        generation += 1
+        kick = next
+    }
+
+    mutating func setCall(_ next: consuming OwnedFD?) {
+        call = next
+        // What was published just before may have gone to the old one.
+        signalCall()
+    }
+
+    mutating func setError(_ next: consuming OwnedFD?) { error = next }
+
+    // Changes that wait for what is in flight.
+
+    mutating func move(to map: GuestMap, removed: [Mapping]) {
+        do throws(RingPlacementFault) {
+            let place = try SplitRingMemory(map, addresses, size: queue.size)
+            queue.move(to: place)
+            misplaced = nil
+        } catch {
+            // The old mapping lives on for the ring alone, so that what is in flight can be given
+            // back; nothing more is taken.
+            misplaced = error
+        }
+        memory = GuestMemory(map)
+        leaving = removed
+    }
+
+    mutating func settledMove() -> WorkerAnswer? {
+        guard let mappings = leaving else { return nil }
+        for mapping in mappings where engine.touches(mapping) { return nil }
+        leaving = nil
+        if let misplaced { return .misplaced(misplaced) }
+        return .done
+    }
+
+    mutating func settledStop(_ ring: inout IORing) -> WorkerAnswer? {
+        guard isStopping, engine.inFlight == 0 else { return nil }
+        if queue.publish() { signalCall() }
+        setKick(nil, &ring)
+        return .stopped(base: queue.base, engine.counters)
+    }
+}

@@ -1,0 +1,58 @@
+import Host
+import Synchronization
+
+/// Where orders and answers change hands: one order at a time, answered before the next.
+final class WorkerMailbox: Sendable {
+    /// Signalled with every order; the worker waits on it in its io_uring.
+    let wake: EventFD
+    /// Signalled with every answer.
+    private let answered: EventFD
+    private let order = Mutex<WorkerOrder?>(nil)
+    private let answer = Mutex<WorkerAnswer?>(nil)
+    /// A cheap look for a worker that polls.
+    private let isWaiting = Atomic<Bool>(false)
+
+    init() throws(SystemError) {
+        wake = try EventFD()
+        answered = try EventFD()
+    }
+
+    // The control plane's side.
+
+    func post(_ order: consuming WorkerOrder) {
+        var slot: WorkerOrder? = consume order
+        self.order.withLock { $0 = slot.take() }
+        isWaiting.store(true, ordering: .releasing)
+        wake.signal()
+    }
+
+    /// Waits for the answer, or until `interruption` becomes readable: then nil, and the answer may
+    /// still come.
+    func waitForAnswer(interruption: Int32, milliseconds: Int32 = -1) -> WorkerAnswer? {
+        while true {
+            if let answer = answer.withLock({ $0.take() }) {
+                answered.drain()
+                return answer
+            }
+            var set = PollSet()
+            set.add(answered.descriptor.raw)
+            let stop = set.add(interruption)
+            guard set.wait(milliseconds: milliseconds) > 0, !set.isReady(stop) else { return nil }
+        }
+    }
+
+    // The worker's side.
+
+    var hasOrder: Bool { isWaiting.load(ordering: .acquiring) }
+
+    func take() -> WorkerOrder? {
+        isWaiting.store(false, ordering: .relaxed)
+        wake.drain()
+        return order.withLock { $0.take() }
+    }
+
+    func reply(_ value: WorkerAnswer) {
+        answer.withLock { $0 = value }
+        answered.signal()
+    }
+}

@@ -1,0 +1,39 @@
+import GuestMemory
+import Host
+import VirtioSpec
+
+/// Everything a worker needs to run a queue. The descriptors become the worker's own.
+struct QueueStart: ~Copyable, Sendable {
+    let addresses: RingAddresses
+    let size: QueueSize
+    let base: UInt16
+    let features: Features
+    let map: GuestMap
+    let kick: OwnedFD?
+    let call: OwnedFD?
+    let error: OwnedFD?
+    let isEnabled: Bool
+}
+
+/// What the control plane asks of a worker, one thing at a time.
+enum WorkerOrder: ~Copyable, Sendable {
+    case start(QueueStart)
+    /// Take nothing more, finish what is in flight, give the queue back.
+    case stop
+    case setKick(OwnedFD?)
+    case setCall(OwnedFD?)
+    case setError(OwnedFD?)
+    case enable(Bool)
+    /// Use `map` from now on, and answer when nothing in flight uses a mapping of `removed`.
+    case setMemory(GuestMap, removed: [Mapping])
+    /// End the thread.
+    case leave
+}
+
+enum WorkerAnswer: Sendable {
+    case done
+    /// The queue's next available index and what it counted.
+    case stopped(base: UInt16, QueueCounters)
+    case misplaced(RingPlacementFault)
+    case failed(SystemError)
+}
