@@ -1,0 +1,90 @@
+import ArgumentParser
+import BlockStores
+import Host
+import Logging
+import VhostUserServer
+import VirtioBlock
+
+@main
+struct RingwayBlk: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ringway-blk",
+        abstract: "Serves a disk to a virtual machine over vhost-user.",
+        usage: "ringway-blk --socket-path /tmp/disk.sock --blk-file disk.img [options]",
+        discussion: """
+            Any VMM that speaks vhost-user-blk can attach to the socket: QEMU, libvirt, Cloud \
+            Hypervisor, crosvm, Firecracker. The guest's memory must be shared with this process; \
+            the lines printed at start show the options that do so. When one VMM goes the next \
+            may come.
+
+            Examples:
+              truncate -s 10G disk.img
+              ringway-blk --socket-path /tmp/disk.sock --blk-file disk.img --serial DISK-0001
+              ringway-blk --socket-path /tmp/disk.sock --blk-file /dev/nvme0n1 --cache direct
+              ringway-blk --socket-path /tmp/scratch.sock --store memory:4G
+            """)
+
+    @OptionGroup(title: "Socket") var socket: SocketOptions
+    @OptionGroup(title: "Disk") var disk: DiskOptions
+    @OptionGroup(title: "Workers") var workers: WorkerArguments
+
+    @Option(help: "trace, debug, info, notice, warning, error or critical.")
+    var logLevel: Logger.Level = .info
+
+    @Flag(help: "Print what this program can do, as JSON, and exit.")
+    var printCapabilities = false
+
+    static func main() {
+        // By convention everything else on the command line is ignored.
+        if CommandLine.arguments.contains("--print-capabilities") {
+            return print(#"{"type":"block","features":["read-only","blk-file"]}"#)
+        }
+        do {
+            var command = try Self.parseAsRoot()
+            try command.run()
+        } catch {
+            guard Self.exitCode(for: error) != .success else { Self.exit(withError: error) }
+            // One line, whatever went wrong.
+            let text = Self.message(for: error).split(separator: "\n").joined(separator: " ")
+            StandardError.write("ringway-blk: \(text)\n")
+            Self.exit(withError: ExitCode.failure)
+        }
+    }
+
+    func run() throws {
+        let logLevel = logLevel
+        LoggingSystem.bootstrap { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = logLevel
+            return handler
+        }
+        switch try disk.uri() {
+        case .raw(let path):
+            let options = RawStore.Options(
+                isReadOnly: disk.readOnly, isDirect: disk.cache == .direct)
+            let store = try RawStore(path: path, options)
+            try serve(RawLane.self, store, suitableBlockSize: store.suitableBlockSize)
+        case .memory(let bytes):
+            try serve(MemoryStore.Lane.self, MemoryStore(byteCount: bytes))
+        case .null(let bytes): try serve(NullStore.Lane.self, NullStore(byteCount: bytes))
+        }
+    }
+
+    private func serve<Lane: BlockLane & ~Copyable>(
+        _ lane: Lane.Type, _ store: Lane.Store, suitableBlockSize: UInt32 = 512
+    ) throws {
+        let options = try disk.options(for: store, suitableBlockSize: suitableBlockSize)
+        let workerOptions = try workers.options()
+        let signals = try TerminationSignals()
+        let endpoint = try socket.endpoint()
+        let server = Server(
+            BlockEngine<Lane>.self, BlockService(BlockDevice(options), on: store), workerOptions,
+            signals: signals, endsOnDisconnect: socket.exitOnDisconnect,
+            logger: Logger(label: "ringway-blk"))
+        StandardOutput.write(Greeting(socket: socket, options: options, store: store.name).text)
+        Readiness.announce()
+        server.run(endpoint)
+    }
+}
+
+extension Logger.Level: @retroactive ExpressibleByArgument {}
