@@ -36,7 +36,8 @@ let package = Package(
     targets: [
         // L0: numbers, and what C alone can say.
         .target(name: "CLinux"),
-        .systemLibrary(name: "CLibURing", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
+        .systemLibrary(
+            name: "CLibURing", pkgConfig: "liburing", providers: [.apt(["liburing-dev"])]),
         .systemLibrary(name: "CLibNUMA", pkgConfig: "numa", providers: [.apt(["libnuma-dev"])]),
         room("VirtioSpec", []),
         // L1: the operating system.
@@ -66,6 +67,7 @@ let package = Package(
             swiftSettings: strict),
         // Beside: the other end of the socket and of the ring. It shares nothing with the rooms above Host.
         room("VhostUserFrontend", ["Host", "VirtioSpec"]),
+        tests("RingwayBlkTests", ["ringway-blk"]),
         tests("VhostUserFrontendTests", ["VhostUserFrontend", "Host", "VirtioSpec"]),
     ]
 )

@@ -31,7 +31,8 @@ public struct ByteSize: Equatable, Sendable, CustomStringConvertible {
     public init?(_ text: String) {
         var digits = Substring(text)
         var shift: UInt64 = 0
-        if let last = digits.last, let place = "KMGTP".firstIndex(of: Character(last.uppercased())) {
+        if let last = digits.last, let place = "KMGTP".firstIndex(of: Character(last.uppercased()))
+        {
             shift = UInt64("KMGTP".distance(from: "KMGTP".startIndex, to: place) + 1) * 10
             digits = digits.dropLast()
         }
@@ -53,6 +54,7 @@ public struct ByteSize: Equatable, Sendable, CustomStringConvertible {
             unit += 1
         }
         let tenths = unit == 0 ? 0 : bytes % scale * 10 / scale
-        return tenths == 0 ? "\(bytes / scale) \(units[unit])" : "\(bytes / scale).\(tenths) \(units[unit])"
+        return tenths == 0
+            ? "\(bytes / scale) \(units[unit])" : "\(bytes / scale).\(tenths) \(units[unit])"
     }
 }

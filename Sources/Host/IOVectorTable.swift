@@ -55,7 +55,8 @@ public struct IOVectorTable: ~Copyable {
             unsafe home = (longLists.base + start).assumingMemoryBound(to: iovec.self)
         }
         let count = list.count
-        unsafe list.withVectors { vectors, count in unsafe home.update(from: vectors, count: count) }
+        unsafe list.withVectors { vectors, count in unsafe home.update(from: vectors, count: count)
+        }
         unsafe entries[slot] = Entry(vectors: home, count: count)
     }
 

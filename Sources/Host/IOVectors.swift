@@ -88,9 +88,10 @@ public struct IOVectors: ~Copyable, Sendable {
     public func words(at offset: Int) -> (UInt64, UInt64)? {
         guard offset >= 0, byteCount >= 16, offset <= byteCount - 16 else { return nil }
         var words = (UInt64(0), UInt64(0))
-        unsafe withUnsafeMutableBytes(of: &words) { target in
+        unsafe withUnsafeMutablePointer(to: &words) { words in
+            let target = UnsafeMutableRawPointer(words)
             unsafe walk(offset, 16) { source, done, length in
-                unsafe memcpy(target.baseAddress! + done, source, length)
+                unsafe memcpy(target + done, source, length)
             }
         }
         return (UInt64(littleEndian: words.0), UInt64(littleEndian: words.1))
@@ -107,7 +108,9 @@ public struct IOVectors: ~Copyable, Sendable {
     }
 
     /// Sets all bytes to zero.
-    public func clear() { unsafe walk(0, byteCount) { target, _, length in unsafe memset(target, 0, length) } }
+    public func clear() {
+        unsafe walk(0, byteCount) { target, _, length in unsafe memset(target, 0, length) }
+    }
 
     /// Copies `length` bytes from `mapping` at `source` into the buffers from `offset` on.
     public func fill(at offset: Int, from mapping: Mapping, at source: Int, count length: Int) {

@@ -30,7 +30,9 @@ public final class Mapping: @unchecked Sendable {
         let length = padded / pageBytes * pageBytes
         let flags = Int32(MAP_SHARED | MAP_NORESERVE)
         let base = unsafe mmap(nil, length, PROT_READ | PROT_WRITE, flags, file.raw, 0)
-        guard let base = unsafe base, unsafe clinux_mapping_failed(base) == 0 else { throw .last("mmap") }
+        guard let base = unsafe base, unsafe clinux_mapping_failed(base) == 0 else {
+            throw .last("mmap")
+        }
         // The guest's secrets are not ours to write to disk.
         _ = unsafe madvise(base, length, Int32(MADV_DONTDUMP))
         return unsafe Mapping(base: base, count: count, mappedBytes: length)
@@ -41,7 +43,9 @@ public final class Mapping: @unchecked Sendable {
         guard count > 0 else { throw SystemError("mmap", EINVAL) }
         let flags = Int32(MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
         let base = unsafe mmap(nil, count, PROT_READ | PROT_WRITE, flags, -1, 0)
-        guard let base = unsafe base, unsafe clinux_mapping_failed(base) == 0 else { throw .last("mmap") }
+        guard let base = unsafe base, unsafe clinux_mapping_failed(base) == 0 else {
+            throw .last("mmap")
+        }
         return unsafe Mapping(base: base, count: count, mappedBytes: count)
     }
 

@@ -2,7 +2,9 @@ import CLinux
 
 /// What a descriptor that came for memory turns out to be.
 public struct FileFacts: Equatable, Sendable {
-    public enum Kind: Equatable, Sendable { case regular, characterDevice, blockDevice, directory, other }
+    public enum Kind: Equatable, Sendable {
+        case regular, characterDevice, blockDevice, directory, other
+    }
     public let kind: Kind
     /// Bytes; meaningful for regular files.
     public let byteCount: UInt64
@@ -21,7 +23,8 @@ extension OwnedFD {
         // A power of two no smaller than a page, or the plain page.
         let page = block >= 4096 && block & (block - 1) == 0 ? block : 4096
         return FileFacts(
-            kind: FileFacts.Kind(status), byteCount: UInt64(max(0, status.st_size)), pageBytes: page,
+            kind: FileFacts.Kind(status), byteCount: UInt64(max(0, status.st_size)),
+            pageBytes: page,
             device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
     }
 }

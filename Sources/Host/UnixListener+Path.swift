@@ -41,31 +41,39 @@ extension UnixListener {
         File.remove(path)
     }
 
-    static func apply(_ access: SocketAccess, _ path: String) throws(ListenFailure) {
-        var user = uid_t.max
-        var group = gid_t.max
+    /// Looks up who is to own the socket; what is not asked for stays as it is.
+    static func owners(_ access: SocketAccess) throws(ListenFailure) -> (uid_t, gid_t) {
+        var owners = (uid_t.max, gid_t.max)
         if let name = access.owner {
             if let number = UInt32(name) {
-                user = number
+                owners.0 = number
             } else if let entry = unsafe getpwnam(name) {
-                user = unsafe entry.pointee.pw_uid
+                owners.0 = unsafe entry.pointee.pw_uid
             } else {
                 throw .unknownUser(name)
             }
         }
         if let name = access.group {
             if let number = UInt32(name) {
-                group = number
+                owners.1 = number
             } else if let entry = unsafe getgrnam(name) {
-                group = unsafe entry.pointee.gr_gid
+                owners.1 = unsafe entry.pointee.gr_gid
             } else {
                 throw .unknownGroup(name)
             }
         }
-        if user != .max || group != .max {
-            guard unsafe chown(path, user, group) == 0 else { throw .system(.last("chown")) }
+        return owners
+    }
+
+    static func apply(
+        _ owners: (uid_t, gid_t), _ mode: UInt32?, _ path: String
+    ) throws(ListenFailure) {
+        if owners != (.max, .max) {
+            guard unsafe chown(path, owners.0, owners.1) == 0 else {
+                throw .system(.last("chown"))
+            }
         }
-        if let mode = access.mode {
+        if let mode {
             guard unsafe chmod(path, mode) == 0 else { throw .system(.last("chmod")) }
         }
     }

@@ -44,11 +44,20 @@ public struct UnixListener: ~Copyable, Sendable {
         lock = nil
     }
 
+    private init(
+        bound descriptor: consuming OwnedFD, _ path: String, _ lock: consuming OwnedFD
+    ) {
+        self.descriptor = descriptor
+        self.path = path
+        self.lock = .some(lock)
+    }
+
     /// Binds `path` and listens.
     public init(path: String, access: SocketAccess = SocketAccess()) throws(ListenFailure) {
         guard let address = SocketAddress(path: path) else {
             throw .pathTooLong(path.utf8.count)
         }
+        let owners = try Self.owners(access)
         let lock = try Self.lock(path + ".lock")
         try Self.removeStale(path, address)
         let raw = socket(
@@ -58,11 +67,11 @@ public struct UnixListener: ~Copyable, Sendable {
         let descriptor = OwnedFD(adopting: raw)
         let bound = address.bind(raw)
         guard bound == 0 else { throw .system(SystemError("bind", -bound)) }
-        try Self.apply(access, path)
-        guard listen(descriptor.raw, 8) == 0 else { throw .system(.last("listen")) }
-        self.descriptor = descriptor
-        self.path = path
-        self.lock = .some(lock)
+        // From here on a throw leaves nothing behind: `deinit` takes the path away again.
+        let listener = UnixListener(bound: descriptor, path, lock)
+        try Self.apply(owners, access.mode, path)
+        guard listen(listener.descriptor.raw, 8) == 0 else { throw .system(.last("listen")) }
+        self = listener
     }
 
     deinit {

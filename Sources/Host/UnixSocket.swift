@@ -60,21 +60,18 @@ public struct UnixSocket: ~Copyable, Sendable {
     public borrowing func receive(
         into bytes: inout MutableSpan<UInt8>, descriptors: inout ReceivedFDs
     ) throws(SystemError) -> Int? {
-        var numbers: (Int32, Int32, Int32, Int32, Int32, Int32, Int32, Int32) =
-            (-1, -1, -1, -1, -1, -1, -1, -1)
+        var numbers = InlineArray<8, Int32>(repeating: -1)
         var total: Int32 = 0
+        var span = numbers.mutableSpan
         let got = unsafe bytes.withUnsafeMutableBufferPointer { buffer in
-            unsafe withUnsafeMutableBytes(of: &numbers) {
+            unsafe span.withUnsafeMutableBufferPointer {
                 unsafe clinux_receive(
-                    descriptor.raw, buffer.baseAddress, buffer.count,
-                    $0.assumingMemoryBound(to: Int32.self).baseAddress,
-                    Int32(ReceivedFDs.capacity), &total)
+                    descriptor.raw, buffer.baseAddress, buffer.count, $0.baseAddress,
+                    Int32($0.count), &total)
             }
         }
-        unsafe withUnsafeBytes(of: numbers) {
-            for unsafe number in unsafe $0.assumingMemoryBound(to: Int32.self) where number >= 0 {
-                descriptors.adopt(number)
-            }
+        for index in numbers.indices where numbers[index] >= 0 {
+            descriptors.adopt(numbers[index])
         }
         descriptors.noteTotal(Int(total))
         if got >= 0 { return got }

@@ -23,7 +23,8 @@ public struct Server: ~Copyable {
     ///   - engine: what runs the device's queues.
     ///   - signals: taken before any thread was started, so that none of them sees one.
     public init<Engine: QueueEngine & ~Copyable>(
-        _ engine: Engine.Type, _ device: Engine.Device, _ options: WorkerOptions, signals: consuming TerminationSignals,
+        _ engine: Engine.Type, _ device: Engine.Device, _ options: WorkerOptions,
+        signals: consuming TerminationSignals,
         endsOnDisconnect: Bool = false, logger: Logger
     ) {
         pool = WorkerPool(engine, device, options, logger)

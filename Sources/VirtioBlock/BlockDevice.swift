@@ -55,7 +55,9 @@ public final class BlockDevice: VirtioDevice {
             put(sectors, 4, at: BlockConfigOffset.maxDiscardSectors)
             put(ranges, 4, at: BlockConfigOffset.maxDiscardSegments)
             let alignment = max(options.blockSize, BlockOptions.physicalBlock)
-            put(UInt64(alignment) / BlockLayout.sectorBytes, 4, at: BlockConfigOffset.discardAlignment)
+            put(
+                UInt64(alignment) / BlockLayout.sectorBytes, 4,
+                at: BlockConfigOffset.discardAlignment)
         }
         put(sectors, 4, at: BlockConfigOffset.maxWriteZeroesSectors)
         put(ranges, 4, at: BlockConfigOffset.maxWriteZeroesSegments)

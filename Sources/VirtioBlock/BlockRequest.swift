@@ -97,7 +97,9 @@ public struct BlockRules: Sendable {
         guard !isReadOnly else { return .refuse(.ioError) }
         let (count, rest) = data.byteCount.quotientAndRemainder(
             dividingBy: BlockLayout.rangeBytes)
-        guard rest == 0, count > 0, count <= BlockOptions.rangesPerRequest else { return .refuse(.ioError) }
+        guard rest == 0, count > 0, count <= BlockOptions.rangesPerRequest else {
+            return .refuse(.ioError)
+        }
         for index in 0..<count {
             guard let (sector, second) = data.words(at: index * BlockLayout.rangeBytes) else {
                 return .refuse(.ioError)

@@ -51,7 +51,9 @@ public enum VhostUserRequest: UInt32, CaseIterable, Sendable {
 public struct ProtocolFeatures: OptionSet, Hashable, Sendable {
     public let rawValue: UInt64
     public init(rawValue: UInt64) { self.rawValue = rawValue }
-    static func bit(_ number: UInt64) -> ProtocolFeatures { ProtocolFeatures(rawValue: 1 << number) }
+    static func bit(_ number: UInt64) -> ProtocolFeatures {
+        ProtocolFeatures(rawValue: 1 << number)
+    }
 
     public static let multiqueue = bit(0)
     public static let logSharedMemory = bit(1)
