@@ -66,7 +66,18 @@ let package = Package(
             ],
             swiftSettings: strict),
         // Beside: the other end of the socket and of the ring. It shares nothing with the rooms above Host.
-        room("VhostUserFrontend", ["Host", "VirtioSpec"]),
+        .target(
+            name: "VhostUserFrontend", dependencies: ["Host", "VirtioSpec"],
+            path: "Sources/Frontend", swiftSettings: strict),
+        tests(
+            "VirtqueueTests",
+            ["Virtqueue", "GuestMemory", "VhostUserFrontend", "Host", "VirtioSpec"]),
+        tests(
+            "VhostUserServerTests",
+            [
+                "VhostUserServer", "BlockStores", "VirtioBlock", "VhostUserFrontend", "Host",
+                "VirtioSpec", logging,
+            ]),
         tests("RingwayBlkTests", ["ringway-blk"]),
         tests("VhostUserFrontendTests", ["VhostUserFrontend", "Host", "VirtioSpec"]),
     ]

@@ -10,7 +10,7 @@ public protocol BlockStore: Sendable {
 
 /// One queue's way into a store, made and used on one thread. Requests that the store can't answer
 /// at once go to the worker's io_uring under their slot's number, and come back through `complete`.
-public protocol BlockLane: ~Copyable {
+public protocol BlockLane: ~Copyable, SendableMetatype {
     associatedtype Store: BlockStore
 
     /// - Parameters:

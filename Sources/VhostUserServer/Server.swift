@@ -15,20 +15,21 @@ public enum Endpoint: ~Copyable, Sendable {
 public struct Server: ~Copyable {
     private let pool: WorkerPool
     private let logger: Logger
-    private let signals: TerminationSignals
+    /// Readable when the process is to end.
+    private let termination: OwnedFD
     /// Ends with the first front-end.
     private let endsOnDisconnect: Bool
 
     /// - Parameters:
     ///   - engine: what runs the device's queues.
-    ///   - signals: taken before any thread was started, so that none of them sees one.
+    ///   - termination: readable when the server is to end.
     public init<Engine: QueueEngine & ~Copyable>(
         _ engine: Engine.Type, _ device: Engine.Device, _ options: WorkerOptions,
-        signals: consuming TerminationSignals,
+        termination: consuming OwnedFD,
         endsOnDisconnect: Bool = false, logger: Logger
     ) {
         pool = WorkerPool(engine, device, options, logger)
-        self.signals = signals
+        self.termination = termination
         self.endsOnDisconnect = endsOnDisconnect
         self.logger = logger
     }
@@ -51,7 +52,7 @@ public struct Server: ~Copyable {
         while true {
             var set = PollSet()
             set.add(listener.descriptor.raw)
-            let stop = set.add(signals.descriptor.raw)
+            let stop = set.add(termination.raw)
             _ = set.wait(milliseconds: -1)
             if set.isReady(stop) { return }
             do throws(SystemError) {
@@ -85,15 +86,15 @@ public struct Server: ~Copyable {
     /// Waits a moment; false when the process is to end.
     private func pause() -> Bool {
         var set = PollSet()
-        set.add(signals.descriptor.raw)
+        set.add(termination.raw)
         return set.wait(milliseconds: Self.retryMilliseconds) == 0
     }
 
     /// Serves one front-end. Returns false when the process is to end.
     private func serve(_ socket: consuming UnixSocket) -> Bool {
-        let channel = MessageChannel(socket, termination: signals.descriptor.raw)
+        let channel = MessageChannel(socket, termination: termination.raw)
         logger.info("front-end connected\(channel.peer.map { " (pid \($0))" } ?? "")")
-        let session = Session(pool, termination: signals.descriptor.raw, logger)
+        let session = Session(pool, termination: termination.raw, logger)
         switch session.serve(channel) {
         case .terminated: return false
         case .disconnected: logger.info("front-end disconnected")

@@ -75,11 +75,13 @@ struct RingwayBlk: ParsableCommand {
     ) throws {
         let options = try disk.options(for: store, suitableBlockSize: suitableBlockSize)
         let workerOptions = try workers.options()
-        let signals = try TerminationSignals()
+        // Before any thread is started, so that none of them is the one a signal picks.
+        let termination = try Signals.termination()
+        Signals.ignoreBrokenPipes()
         let endpoint = try socket.endpoint()
         let server = Server(
             BlockEngine<Lane>.self, BlockService(BlockDevice(options), on: store), workerOptions,
-            signals: signals, endsOnDisconnect: socket.exitOnDisconnect,
+            termination: termination, endsOnDisconnect: socket.exitOnDisconnect,
             logger: Logger(label: "ringway-blk"))
         StandardOutput.write(Greeting(socket: socket, options: options, store: store.name).text)
         Readiness.announce()

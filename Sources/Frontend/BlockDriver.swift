@@ -1,0 +1,131 @@
+import Host
+import VirtioSpec
+
+/// A virtio-blk driver on a vhost-user back-end: from the handshake to requests and back.
+public final class BlockDriver {
+    public struct Options: Sendable {
+        public var queues = 1
+        public var queueSize: UInt16 = 128
+        /// Feature bits to accept of those offered.
+        public var features = Features(rawValue: .max)
+        /// Protocol features to accept of those offered; nil for a front-end that knows of none.
+        public var protocolFeatures: ProtocolFeatures? = ProtocolFeatures(rawValue: .max)
+        /// Chains of two buffers or more go through tables.
+        public var indirect = false
+        /// Memory region by region (ADD_MEM_REG) instead of in one table.
+        public var memoryBySlots = false
+        /// Where the rings' free-running indices begin.
+        public var start: UInt16 = 0
+        /// Bytes of the data that a synchronous request may carry.
+        public var arenaBytes = 4 << 20
+
+        public init() {}
+    }
+
+    public let connection: FrontendConnection
+    public let ram: GuestRAM
+    public let options: Options
+    public let features: Features
+    public private(set) var queues: [DriverQueue] = []
+    /// Memory of synchronous requests, used again by each.
+    let arena: UInt64
+    /// Milliseconds that a request may take.
+    public var deadline: Int32 = 10_000
+
+    /// Makes the handshake that a VMM makes, and starts the queues.
+    public init(
+        _ connection: FrontendConnection, _ ram: GuestRAM, _ options: Options = Options()
+    ) throws(FrontendError) {
+        self.connection = connection
+        self.ram = ram
+        self.options = options
+        var wanted = options.features
+        if options.protocolFeatures == nil { wanted.remove(.protocolFeatures) }
+        features = try connection.features().intersection(wanted)
+        if let some = options.protocolFeatures, features.contains(.protocolFeatures) {
+            let offered = try connection.protocolFeaturesOffered()
+            try connection.setProtocolFeatures(offered.intersection(some))
+        }
+        arena = ram.allocate(options.arenaBytes, alignment: 4096)
+        try connection.tell(.setOwner)
+        try connection.setFeatures(features)
+        try shareMemory()
+        for index in 0..<options.queues {
+            var queueOptions = DriverQueue.Options()
+            queueOptions.eventIndex = features.contains(.eventIndex)
+            queueOptions.indirect = options.indirect
+            let queue = try DriverQueue(
+                ram, size: options.queueSize, queueOptions, start: options.start)
+            queues.append(queue)
+            try start(index, base: options.start)
+        }
+    }
+
+    private func shareMemory() throws(FrontendError) {
+        guard options.memoryBySlots else { return try connection.setMemoryTable(ram) }
+        for region in ram.regions {
+            try connection.addRegion(
+                region.description, descriptor: region.memory.descriptor.raw)
+        }
+    }
+
+    /// Describes a ring and starts it where it is to go on.
+    public func start(_ index: Int, base: UInt16) throws(FrontendError) {
+        let queue = queues[index]
+        let ring = UInt32(index)
+        try connection.setVringNum(ring, UInt32(queue.size))
+        try connection.setVringBase(ring, UInt32(base))
+        try connection.setVringAddress(
+            ring, descriptors: ram.userAddress(queue.descriptors),
+            used: ram.userAddress(queue.used), available: ram.userAddress(queue.available))
+        try connection.setVringFD(.setVringError, ring, queue.error.descriptor.raw)
+        try connection.setVringFD(.setVringCall, ring, queue.call.descriptor.raw)
+        try connection.setVringFD(.setVringKick, ring, queue.kick.descriptor.raw)
+        guard features.contains(.protocolFeatures) else { return }
+        try connection.setVringEnable(ring, 1)
+    }
+
+    /// Stops every ring and returns their bases.
+    public func stop() throws(FrontendError) -> [UInt16] {
+        var bases: [UInt16] = []
+        for index in queues.indices {
+            bases.append(UInt16(truncatingIfNeeded: try connection.vringBase(UInt32(index))))
+        }
+        return bases
+    }
+
+    /// The configuration space's first 60 bytes.
+    public func configuration() throws(FrontendError) -> BlockConfiguration {
+        guard let bytes = try connection.config(offset: 0, count: 60) else {
+            throw .device("no configuration space")
+        }
+        return BlockConfiguration(bytes)
+    }
+}
+
+/// What a block device says of itself (virtio 1.3 §5.2.4).
+public struct BlockConfiguration: Equatable, Sendable {
+    public let capacitySectors: UInt64
+    public let segMax: UInt32
+    public let blockSize: UInt32
+    public let writeback: UInt8
+    public let queueCount: UInt16
+    public let maxDiscardSectors: UInt32
+    public let maxDiscardSegments: UInt32
+    public let maxWriteZeroesSectors: UInt32
+    public let maxWriteZeroesSegments: UInt32
+    public let writeZeroesMayUnmap: UInt8
+
+    init(_ bytes: [UInt8]) {
+        capacitySectors = Bytes.u64(bytes, at: 0)
+        segMax = Bytes.u32(bytes, at: 12)
+        blockSize = Bytes.u32(bytes, at: 20)
+        writeback = bytes[32]
+        queueCount = Bytes.u16(bytes, at: 34)
+        maxDiscardSectors = Bytes.u32(bytes, at: 36)
+        maxDiscardSegments = Bytes.u32(bytes, at: 40)
+        maxWriteZeroesSectors = Bytes.u32(bytes, at: 48)
+        maxWriteZeroesSegments = Bytes.u32(bytes, at: 52)
+        writeZeroesMayUnmap = bytes[56]
+    }
+}
