@@ -60,6 +60,8 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
         var idleSince: UInt64 = 0
         while !hasLeft {
             if mailbox.hasOrder { takeOrder() }
+            // Not one more turn: the wake-up that would end its sleep is spent.
+            if hasLeft { return }
             var worked = reap()
             worked = queue?.breathe(&ring, logger) ?? false || worked
             answerIfSettled()
