@@ -78,6 +78,7 @@ let package = Package(
                 "VhostUserServer", "BlockStores", "VirtioBlock", "VhostUserFrontend", "Host",
                 "VirtioSpec", logging,
             ]),
+        tests("BlockStoresTests", ["BlockStores", "Host"]),
         tests("RingwayBlkTests", ["ringway-blk"]),
         tests("VhostUserFrontendTests", ["VhostUserFrontend", "Host", "VirtioSpec"]),
     ]

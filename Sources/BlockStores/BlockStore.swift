@@ -52,7 +52,7 @@ public struct StoreRequest: Sendable {
     public var kind: Kind
     public var offset: UInt64
     public var count: UInt64
-    /// Stable before it is answered.
+    /// For a write: stable before it is answered. Ranges are made so by a flush after them.
     public var isDurable: Bool
 
     public init(_ kind: Kind, offset: UInt64 = 0, count: UInt64 = 0, isDurable: Bool = false) {

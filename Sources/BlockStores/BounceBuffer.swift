@@ -5,11 +5,12 @@ import Host
 struct BounceBuffer: ~Copyable {
     private let store: RawStore
     private let memory: Mapping
-    private static let bytes = 256 << 10
+    private let bytes: Int
 
     init(_ store: RawStore) throws(SystemError) {
         self.store = store
-        memory = try Mapping.anonymous(count: Self.bytes)
+        bytes = max(256 << 10, store.offsetAlignment)
+        memory = try Mapping.anonymous(count: bytes)
     }
 
     mutating func transfer(
@@ -21,7 +22,7 @@ struct BounceBuffer: ~Copyable {
             while done < request.count {
                 let offset = request.offset + done
                 let start = offset / unit * unit
-                let room = start + UInt64(Self.bytes) - offset
+                let room = start + UInt64(bytes) - offset
                 let count = min(room, request.count - done)
                 let end = (offset + count + unit - 1) / unit * unit
                 let piece = Piece(

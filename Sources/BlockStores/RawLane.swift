@@ -16,6 +16,8 @@ public struct RawLane: BlockLane, ~Copyable {
         /// Bytes still to go.
         var left: UInt64
         var isDurable: Bool
+        /// Times that it was sent back untried.
+        var retries: UInt8 = 0
         /// A discard that can't be done is done: its contents are of no use to anybody.
         var isAdvice: Bool
     }
@@ -27,6 +29,8 @@ public struct RawLane: BlockLane, ~Copyable {
     private let zeroes: Mapping
     private var zeroList: IOVectors
 
+    /// A store that sends the same transfer back this often will not do it.
+    private static let mostRetries: UInt8 = 100
     /// Bytes of the block of zeroes that `zeroData` writes over and over, and times in one call.
     private static let zeroBytes = 64 << 10
     private static let zeroesPerCall = 64
@@ -70,7 +74,7 @@ public struct RawLane: BlockLane, ~Copyable {
         guard store.offsetAlignment > 1 || store.memoryAlignment > 1 else { return true }
         let place = Int(request.offset) | Int(request.count)
         return place & (store.offsetAlignment - 1) == 0
-            && buffers.isAligned(to: max(store.memoryAlignment, 512))
+            && buffers.isAligned(memory: store.memoryAlignment, length: store.offsetAlignment)
     }
 
     /// Hands the slot's next step to the ring.
@@ -99,6 +103,8 @@ public struct RawLane: BlockLane, ~Copyable {
         slot: Int, result: Int32, _ ring: inout IORing
     ) -> StoreOutcome? {
         if result == -SystemErrorCode.wouldBlock || result == -SystemErrorCode.interrupted {
+            transfers[slot].retries += 1
+            guard transfers[slot].retries < Self.mostRetries else { return .failed(-result) }
             return start(slot, &ring)
         }
         switch transfers[slot].step {
@@ -117,6 +123,7 @@ public struct RawLane: BlockLane, ~Copyable {
         }
         let bytes = UInt64(result)
         guard bytes < transfers[slot].left else { return .ok }
+        transfers[slot].retries = 0
         transfers[slot].left -= bytes
         transfers[slot].offset += bytes
         if transfers[slot].step == .zeroData {
@@ -132,14 +139,9 @@ public struct RawLane: BlockLane, ~Copyable {
     ) -> StoreOutcome? {
         let isKnown = result != -SystemErrorCode.notSupported && result != -SystemErrorCode.noCall
         if result < 0, isKnown { return .failed(-result) }
-        if isKnown {
-            guard transfers[slot].isDurable else { return .ok }
-            transfers[slot].step = .flush
-        } else {
-            if transfers[slot].isAdvice { return .ok }
-            transfers[slot].step = .zeroData
-            loadZeroes(slot)
-        }
+        if isKnown || transfers[slot].isAdvice { return .ok }
+        transfers[slot].step = .zeroData
+        loadZeroes(slot)
         return start(slot, &ring)
     }
 

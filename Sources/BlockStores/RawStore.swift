@@ -18,7 +18,7 @@ public final class RawStore: BlockStore {
     let file: OwnedFD
     /// What direct I/O asks of memory and of offsets, powers of two; 1 through the page cache.
     let memoryAlignment: Int
-    let offsetAlignment: Int
+    public let offsetAlignment: Int
     /// The block size that suits it: 512, or 4096 where the device or direct I/O want it.
     public let suitableBlockSize: UInt32
     /// Held while a block is read, changed in part and written back, so that two such changes to

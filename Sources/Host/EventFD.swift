@@ -11,7 +11,7 @@ public struct EventFD: ~Copyable, Sendable {
     }
 
     /// Adds one: the other side wakes.
-    public borrowing func signal() { Notification.signal(descriptor.raw) }
+    public borrowing func signal() { Notification.write(descriptor.raw) }
 
     /// Takes the count, or returns false where nothing was signalled.
     @discardableResult
@@ -26,20 +26,42 @@ public struct EventFD: ~Copyable, Sendable {
     }
 }
 
-/// Kicks, calls and errors on descriptors that the other side chose: an eventfd as a rule, but a
-/// pipe, a full counter or a closed end must not hurt us.
-public enum Notification {
+/// A kick, call or error descriptor that the other side chose: an eventfd as a rule. A pipe, a full
+/// counter or a closed end must not hurt us, and above all must not make us wait.
+public struct Notification: ~Copyable, Sendable {
     public enum Drained: Sendable { case drained, empty, dead }
 
-    /// Writes one event. A full counter or a closed peer is no error: the event is lost on nobody
-    /// who listens.
-    public static func signal(_ raw: Int32) {
-        var one: UInt64 = 1
-        _ = unsafe write(raw, &one, 8)
+    private let descriptor: OwnedFD
+    private let mayBlock: Bool
+
+    /// Nil where the descriptor is of a kind that carries no events: a file, a directory, a device.
+    public init?(_ descriptor: consuming OwnedFD) {
+        guard clinux_carries_events(descriptor.raw) != 0 else { return nil }
+        mayBlock = clinux_is_nonblocking(descriptor.raw) == 0
+        self.descriptor = descriptor
+    }
+
+    public var raw: Int32 { descriptor.raw }
+
+    /// Writes one event, or none where there is no room for it: then one waits there already.
+    public borrowing func signal() {
+        if mayBlock {
+            var set = PollSet()
+            set.add(raw, output: true)
+            guard set.wait(milliseconds: 0) > 0 else { return }
+        }
+        Self.write(raw)
     }
 
     /// Reads the pending events without waiting, whatever mode the descriptor is in.
-    public static func drain(_ raw: Int32) -> Drained {
+    public borrowing func drain() -> Drained { Self.drain(raw) }
+
+    static func write(_ raw: Int32) {
+        var one: UInt64 = 1
+        _ = unsafe CLinux.write(raw, &one, 8)
+    }
+
+    static func drain(_ raw: Int32) -> Drained {
         var count: UInt64 = 0
         let got = unsafe clinux_read_now(raw, &count, 8)
         if got > 0 { return .drained }

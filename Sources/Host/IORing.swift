@@ -111,6 +111,13 @@ public struct IORing: ~Copyable {
     /// Hands over what was prepared, and sleeps until something completes (or a signal comes).
     public mutating func submitAndWait() { _ = unsafe io_uring_submit_and_wait(ring, 1) }
 
+    /// The same, for at most `microseconds`.
+    public mutating func submitAndWait(microseconds: UInt32) {
+        var completion: UnsafeMutablePointer<io_uring_cqe>?
+        var limit = __kernel_timespec(tv_sec: 0, tv_nsec: Int64(microseconds) * 1000)
+        _ = unsafe io_uring_submit_and_wait_timeout(ring, &completion, 1, &limit, nil)
+    }
+
     /// The next completion, if one is there.
     public mutating func next() -> Completion? {
         var entry: UnsafeMutablePointer<io_uring_cqe>?

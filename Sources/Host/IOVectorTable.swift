@@ -82,8 +82,7 @@ public struct IOVectorTable: ~Copyable {
         precondition(slot >= 0 && slot < slots)
         let low = unsafe UInt(bitPattern: mapping.base)
         for index in 0..<(unsafe entries[slot].count) {
-            let start = unsafe UInt(bitPattern: entries[slot].vectors[index].iov_base)
-            if start &- low < UInt(mapping.count) { return true }
+            if unsafe entries[slot].vectors[index].meets(low, mapping.count) { return true }
         }
         return false
     }

@@ -45,11 +45,10 @@ public struct IOVectors: ~Copyable, Sendable {
         return true
     }
 
-    /// Adds the first `count` bytes of `mapping`, which the caller keeps. False where the list is
-    /// full.
-    public mutating func append(_ mapping: Mapping, count: Int) -> Bool {
-        mapping.check(0, count)
-        return unsafe append(mapping.base, count)
+    /// Adds `count` bytes of `mapping`, which the caller keeps. False where the list is full.
+    public mutating func append(_ mapping: Mapping, at offset: Int = 0, count: Int) -> Bool {
+        mapping.check(offset, count)
+        return unsafe append(mapping.base + offset, count)
     }
 
     /// Forgets the first `bytes` bytes, or all there are.
@@ -128,21 +127,23 @@ public struct IOVectors: ~Copyable, Sendable {
         }
     }
 
-    /// Whether every buffer's address and length, are multiples of `alignment`, a power of two.
-    public func isAligned(to alignment: Int) -> Bool {
-        var bits = 0
+    /// Whether every buffer's address is a multiple of `memory` and its length one of `length`,
+    /// both powers of two.
+    public func isAligned(memory: Int, length: Int) -> Bool {
+        var places = 0
+        var lengths = 0
         for index in first..<end {
-            unsafe bits |= Int(bitPattern: base[index].iov_base) | base[index].iov_len
+            unsafe places |= Int(bitPattern: base[index].iov_base)
+            unsafe lengths |= base[index].iov_len
         }
-        return bits & (alignment - 1) == 0
+        return places & (memory - 1) == 0 && lengths & (length - 1) == 0
     }
 
     /// Whether any buffer has a byte in `range` of `mapping`'s memory.
     public func touches(_ mapping: Mapping) -> Bool {
         let low = unsafe UInt(bitPattern: mapping.base)
         for index in first..<end {
-            let start = unsafe UInt(bitPattern: base[index].iov_base)
-            if start &- low < UInt(mapping.count) { return true }
+            if unsafe base[index].meets(low, mapping.count) { return true }
         }
         return false
     }
@@ -174,6 +175,15 @@ public struct IOVectors: ~Copyable, Sendable {
     @unsafe
     func withVectors<R>(_ body: (UnsafeMutablePointer<iovec>, Int) -> R) -> R {
         unsafe body(base + first, count)
+    }
+}
+
+extension iovec {
+    /// Whether any byte lies among the `count` bytes from `low` on. A buffer may have begun in one
+    /// mapping and go on into the next: those that are neighbours are joined.
+    func meets(_ low: UInt, _ count: Int) -> Bool {
+        let start = unsafe UInt(bitPattern: iov_base)
+        return unsafe start &- low < UInt(count) || low &- start < UInt(iov_len)
     }
 }
 

@@ -17,10 +17,18 @@ public struct PollSet {
     /// Waits for any of them, at most `milliseconds` (-1: for ever). Returns how many are ready.
     public mutating func wait(milliseconds: Int32) -> Int {
         let count = entries.count
-        let ready = unsafe entries.withUnsafeMutableBufferPointer {
-            unsafe poll($0.baseAddress, nfds_t(count), milliseconds)
+        let start = Clock.nanoseconds()
+        var left = milliseconds
+        while true {
+            let ready = unsafe entries.withUnsafeMutableBufferPointer {
+                unsafe poll($0.baseAddress, nfds_t(count), left)
+            }
+            // Being stopped and continued ends a poll, and is no event.
+            guard ready < 0, clinux_errno() == EINTR else { return max(0, Int(ready)) }
+            guard milliseconds > 0 else { continue }
+            let passed = (Clock.nanoseconds() - start) / 1_000_000
+            left = passed < UInt64(milliseconds) ? milliseconds - Int32(passed) : 0
         }
-        return max(0, Int(ready))
     }
 
     /// Whether the descriptor at `place` has something for us: data, a hang-up or an error.

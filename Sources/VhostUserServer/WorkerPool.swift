@@ -27,6 +27,12 @@ final class WorkerPool {
         return worker
     }
 
+    /// Lets go of a worker whose thread could not begin; the next start tries again.
+    func forget(_ index: Int) {
+        workers[index]?.leave()
+        workers[index] = nil
+    }
+
     /// Stops every queue and ends the threads, within `milliseconds`: what is in flight by then was
     /// not acknowledged, and ends with the process.
     func end(milliseconds: Int) {
@@ -35,8 +41,10 @@ final class WorkerPool {
             let now = Clock.nanoseconds()
             let left = now < deadline ? (deadline - now) / 1_000_000 : 0
             // A thread that hangs in its store is left behind: joining it would hang us too.
-            guard worker.ask(.stop, milliseconds: Int32(left)) != nil else { continue }
-            worker.leave()
+            switch worker.ask(.stop, milliseconds: Int32(left)) {
+            case .stopped, .broken: worker.leave()
+            default: continue
+            }
         }
         workers = []
     }

@@ -92,7 +92,7 @@ public final class BlockDevice: VirtioDevice {
 
     /// Whether an acknowledged write must be on stable storage: the operator says so, or the driver
     /// has turned the cache off, or it does not know how to flush one (virtio 1.3 §5.2.6.2).
-    private var writesAreDurable: Bool {
+    public var writesAreDurable: Bool {
         let accepted = Features(rawValue: accepted.load(ordering: .relaxed))
         if options.cache == .writethrough || !accepted.contains(.blockFlush) { return true }
         return accepted.contains(.blockConfigWriteback) && !writeback.load(ordering: .relaxed)

@@ -42,8 +42,10 @@ public struct BlockOptions: Sendable {
 
     /// Ranges in one DISCARD or WRITE_ZEROES.
     public static let rangesPerRequest = 16
-    /// Segments that a driver is advised to use; any number that fits a chain works.
-    public static let segmentsAdvised: UInt32 = 254
+    /// Segments that a driver is advised to use; any number that fits a chain works. A driver
+    /// without indirect descriptors needs one for each, and two more: this many fit the ring of 128
+    /// that is usual, where a request with more would wait for room for ever.
+    public static let segmentsAdvised: UInt32 = 126
     /// Sectors of one range: 1 GiB, so that no single range holds up a queue for long.
     public static let sectorsPerRange: UInt32 = 2 << 20
     /// Bytes of the physical block that I/O is best aligned to.

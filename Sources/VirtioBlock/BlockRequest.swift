@@ -109,9 +109,9 @@ public struct BlockRules: Sendable {
             // Only unmap is defined, and only where zeroes are written (virtio 1.3 §5.2.6.2).
             let allowed = discarding ? 0 : BlockLayout.rangeUnmap
             guard flags & ~allowed == 0 else { return .refuse(.unsupported) }
-            guard sector <= sectorCount, sectors <= sectorCount - sector else {
-                return .refuse(.ioError)
-            }
+            guard sector <= sectorCount, sectors <= sectorCount - sector,
+                sectors <= UInt64(BlockOptions.sectorsPerRange)
+            else { return .refuse(.ioError) }
             ranges[start + index] = BlockRange(
                 offset: sector * BlockLayout.sectorBytes, count: sectors * BlockLayout.sectorBytes,
                 unmap: discarding || (flags & BlockLayout.rangeUnmap != 0 && canDiscard))

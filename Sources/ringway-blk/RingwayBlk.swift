@@ -63,6 +63,11 @@ struct RingwayBlk: ParsableCommand {
             let options = RawStore.Options(
                 isReadOnly: disk.readOnly, isDirect: disk.cache == .direct)
             let store = try RawStore(path: path, options)
+            if let block = disk.blockSize, block < store.offsetAlignment {
+                throw ValidationError(
+                    "--block-size \(block): with --cache direct, \(path) wants"
+                        + " \(store.offsetAlignment)")
+            }
             try serve(RawLane.self, store, suitableBlockSize: store.suitableBlockSize)
         case .memory(let bytes):
             try serve(MemoryStore.Lane.self, MemoryStore(byteCount: bytes))

@@ -111,7 +111,8 @@ struct BadInputTests {
         "Values out of range",
         arguments: [
             (["--block-size", "1024"], "--block-size"), (["--num-queues", "0"], "--num-queues"),
-            (["--num-queues", "257"], "--num-queues"), (["--queue-size-max", "100"], "power of two"),
+            (["--num-queues", "257"], "--num-queues"),
+            (["--queue-size-max", "100"], "power of two"),
             (["--serial", "123456789012345678901"], "at most 20"), (["--cpus", "3-1"], "--cpus"),
             (["--cpus", "1,,2"], "--cpus"), (["--numa", "north"], "--numa"),
             (["--numa", "99"], "--numa"), (["--cache", "fast"], "fast"),
@@ -124,7 +125,9 @@ struct BadInputTests {
 
     @Test(
         "A store that is none",
-        arguments: ["memory:", "memory:0", "memory:12Q", "null:-1", "raw:", "tape:1", "memory:99999999P"])
+        arguments: [
+            "memory:", "memory:0", "memory:12Q", "null:-1", "raw:", "tape:1", "memory:99999999P",
+        ])
     func store(uri: String) throws {
         try refused(["--store", uri], uri)
     }

@@ -45,12 +45,15 @@ struct LifeTests {
         try program.waitFor("Cloud Hypervisor")
         let output = program.terminate().0.output
         for word in [
-            disk, "3 MiB", "ABC-1", folder["s"], "vhost-user-blk-pci", "share=on", "<disk", "libvirt",
+            disk, "3 MiB", "ABC-1", folder["s"], "vhost-user-blk-pci", "share=on", "<disk",
+            "libvirt",
             "vhost_user=true",
         ] { #expect(output.contains(word), "\(word)") }
     }
 
-    @Test("SIGTERM and SIGINT end it at once, cleanly, and the socket goes", arguments: [SIGTERM, SIGINT])
+    @Test(
+        "SIGTERM and SIGINT end it at once, cleanly, and the socket goes",
+        arguments: [SIGTERM, SIGINT])
     func signals(signal: Int32) throws {
         let program = try listening()
         #expect(kill(program.identifier, signal) == 0)
@@ -105,7 +108,8 @@ struct LifeTests {
         for more in [[], ["--read-only"]] {
             let ended = try Program.run(["--socket-path", folder["b"], "--blk-file", disk] + more)
             #expect(ended.status != 0)
-            #expect(ended.errors.contains("ringway-blk (pid \(writer.identifier))"), "\(ended.errors)")
+            #expect(
+                ended.errors.contains("ringway-blk (pid \(writer.identifier))"), "\(ended.errors)")
         }
         _ = writer.terminate()
         let readers = try [start("c", "--read-only"), start("d", "--read-only")]

@@ -179,7 +179,27 @@ static inline int clinux_mapping_failed(const void *base) { return base == MAP_F
 static inline ssize_t clinux_read_now(int fd, void *bytes, size_t count) {
     struct iovec vector = {.iov_base = bytes, .iov_len = count};
     ssize_t got = preadv2(fd, &vector, 1, -1, RWF_NOWAIT);
+    if (got < 0 && errno == EOPNOTSUPP) {
+        // Pipes and sockets of older kernels. Nobody but us reads here, so what poll sees stays.
+        struct pollfd entry = {.fd = fd, .events = POLLIN};
+        if (poll(&entry, 1, 0) <= 0) return -EAGAIN;
+        got = read(fd, bytes, count);
+    }
     return got < 0 ? -errno : got;
+}
+
+static inline int clinux_is_nonblocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && (flags & O_NONBLOCK) != 0;
+}
+
+// Eventfds and their like have no file type at all; pipes and sockets will do.
+static inline int clinux_carries_events(int fd) {
+    struct stat status;
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || (flags & O_PATH) || fstat(fd, &status) < 0) return 0;
+    mode_t type = status.st_mode & S_IFMT;
+    return type == 0 || type == S_IFIFO || type == S_IFSOCK;
 }
 
 static inline int clinux_open(const char *path, int flags, mode_t mode) {

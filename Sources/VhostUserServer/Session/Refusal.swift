@@ -19,6 +19,7 @@ enum Refusal: Error, Equatable {
     case protocolFeatures(ProtocolFeatures)
     case descriptorMissing
     case descriptorUnexpected
+    case descriptorKind
     case configuration(offset: UInt32, count: Int)
     case worker(SystemError)
     /// The process is ending; nothing was decided.
@@ -50,6 +51,7 @@ extension Refusal: CustomStringConvertible {
         case .protocolFeatures(let features):
             "protocol features that were not offered: 0x\(String(features.rawValue, radix: 16))"
         case .descriptorMissing: "a descriptor is announced and none came"
+        case .descriptorKind: "a descriptor that carries no events, no eventfd, pipe or socket"
         case .descriptorUnexpected: "a descriptor came though none is announced"
         case .configuration(let offset, let count):
             "no writable configuration field of \(count) bytes at offset \(offset)"

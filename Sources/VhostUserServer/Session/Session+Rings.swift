@@ -50,13 +50,14 @@ extension Session {
     /// The descriptor that a kick, call or error message brought, or nil where it says it has none.
     private func descriptor(
         _ target: VringFD, _ descriptors: inout ReceivedFDs
-    ) throws(Refusal) -> OwnedFD? {
+    ) throws(Refusal) -> Notification? {
         guard target.hasDescriptor else {
             guard descriptors.count == 0 else { throw .descriptorUnexpected }
             return nil
         }
         guard let descriptor = descriptors.take(0) else { throw .descriptorMissing }
-        return descriptor
+        guard let notification = Notification(descriptor) else { throw .descriptorKind }
+        return notification
     }
 
     func setKick(_ target: VringFD, _ descriptors: inout ReceivedFDs) throws(Refusal) {
@@ -109,20 +110,33 @@ extension Session {
             // Tried here first, so that a refusal leaves the ring's descriptors where they are.
             _ = try SplitRingMemory(map, addresses, size: size)
         } catch { throw .misplaced(vring.index, error) }
-        let worker: Worker
-        do throws(SystemError) { worker = try workers.worker(vring.index) } catch {
-            throw .worker(error)
-        }
+        let worker = try worker(vring)
         let start = QueueStart(
             addresses: addresses, size: size, base: vring.base, features: negotiated.features,
             map: map, kick: vring.kick.take(), call: vring.call.take(), error: vring.error.take(),
             isEnabled: vring.isEnabled)
-        switch worker.ask(.start(start), interruption: termination) {
-        case .done, .stopped:
-            vring.isRunning = true
-            logger.debug("queue \(vring.index) runs: \(size.count) entries from \(vring.base)")
+        // Its descriptors are the worker's now: where it fails they are gone, and the ring is stopped.
+        vring.isStarted = false
+        try check(worker.ask(.start(start), interruption: termination), vring)
+        vring.isStarted = true
+        vring.isRunning = true
+        logger.debug("queue \(vring.index) runs: \(size.count) entries from \(vring.base)")
+    }
+
+    private func worker(_ vring: Vring) throws(Refusal) -> Worker {
+        do throws(SystemError) { return try workers.worker(vring.index) } catch {
+            throw .worker(error)
+        }
+    }
+
+    private func check(_ answer: WorkerAnswer?, _ vring: Vring) throws(Refusal) {
+        switch answer {
+        case .done, .stopped: return
         case .misplaced(let fault): throw .misplaced(vring.index, fault)
         case .failed(let error): throw .worker(error)
+        case .broken(let error):
+            workers.forget(vring.index)
+            throw .worker(error)
         case nil: throw .interrupted
         }
     }
@@ -130,27 +144,14 @@ extension Session {
     /// Takes a ring back from its worker: everything it took is done and shown to the driver.
     func stop(_ vring: Vring) throws(Refusal) {
         guard vring.isRunning else { return vring.stop(base: vring.base) }
-        let worker: Worker
-        do throws(SystemError) { worker = try workers.worker(vring.index) } catch {
-            throw .worker(error)
-        }
-        guard case .stopped(let base, let counters) = worker.ask(.stop, interruption: termination)
-        else { throw .interrupted }
+        let answer = try worker(vring).ask(.stop, interruption: termination)
+        guard case .stopped(let base, let counters) = answer else { throw .interrupted }
         vring.stop(base: base)
         logger.info("queue \(vring.index): \(counters)")
     }
 
     private func tell(_ vring: Vring, _ order: consuming WorkerOrder) throws(Refusal) {
-        let worker: Worker
-        do throws(SystemError) { worker = try workers.worker(vring.index) } catch {
-            throw .worker(error)
-        }
-        switch worker.ask(order, interruption: termination) {
-        case .done, .stopped: return
-        case .misplaced(let fault): throw .misplaced(vring.index, fault)
-        case .failed(let error): throw .worker(error)
-        case nil: throw .interrupted
-        }
+        try check(worker(vring).ask(order, interruption: termination), vring)
     }
 
     /// Gives every running ring the memory that is now valid, and waits until none uses `removed`.

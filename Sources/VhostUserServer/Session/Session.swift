@@ -188,7 +188,8 @@ final class Session {
     private func stopAll() {
         for vring in vrings { try? stop(vring) }
         map = .empty
-        device.reset()
+        // The device's own state stays. A driver that has turned the write cache off does not say
+        // so again after its VMM has reconnected, and goes on without flushing.
     }
 }
 

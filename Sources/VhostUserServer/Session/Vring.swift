@@ -14,9 +14,9 @@ final class Vring {
     /// A worker owns it.
     var isRunning = false
     /// Kept until a worker takes them over.
-    var kick: OwnedFD?
-    var call: OwnedFD?
-    var error: OwnedFD?
+    var kick: Notification?
+    var call: Notification?
+    var error: Notification?
 
     init(index: Int) { self.index = index }
 

@@ -30,8 +30,10 @@ public final class BlockService<Store: BlockStore>: VirtioDevice {
 
 /// Serves block requests: judged by the device, done by the store's lane.
 public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
-    /// Chains taken in one breath, so that completions and commands are never far away.
+    /// Chains and bytes taken in one breath, so that completions and orders are never far away,
+    /// stores that do all at once included.
     private static var chainsPerBreath: Int { 128 }
+    private static var bytesPerBreath: Int { 16 << 20 }
 
     /// A request under way.
     private struct Job: ~Copyable {
@@ -43,7 +45,8 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
         var ranges = 0
         var begun = 0
         var isDiscard = false
-        var isDurable = false
+        /// To be made stable when all ranges are done.
+        var endsWithFlush = false
     }
 
     public private(set) var inFlight = 0
@@ -69,10 +72,13 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
     public mutating func breathe(
         _ queue: inout SplitQueue, _ memory: inout GuestMemory, _ ring: inout IORing
     ) throws(QueueViolation) -> Bool {
-        // Read once per breath: the driver may turn its write cache on or off meanwhile.
-        let rules = service.block.rules
-        for count in 0..<Self.chainsPerBreath {
+        var rules = service.block.rules
+        var bytes = 0
+        for count in 0..<Self.chainsPerBreath where bytes < Self.bytesPerBreath {
             guard let chain = try queue.next(&memory, &buffers) else { return count > 0 }
+            bytes += buffers.readable.byteCount + buffers.writable.byteCount
+            // Once for each: what follows the driver's turning its write cache off must obey.
+            rules.writesAreDurable = service.block.writesAreDurable
             take(chain, rules, &queue, &ring)
         }
         return true
@@ -82,21 +88,21 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
         _ chain: consuming Chain, _ rules: BlockRules, _ queue: inout SplitQueue,
         _ ring: inout IORing
     ) {
-        counters.requests += 1
+        counters.requests &+= 1
         guard let status = buffers.writable.lastByte() else {
             // No byte to answer in: the driver gets its buffers back and nothing else.
-            counters.malformed += 1
+            counters.malformed &+= 1
             return queue.complete(chain, written: 0)
         }
         let request = judge(chain.head, rules)
-        var job = Job(chain: chain, status: status, written: Self.written(request))
+        var job = Job(chain: chain, status: status, written: written(request))
         switch request {
         case .read(let offset, let count):
-            counters.bytesRead += UInt64(count)
+            counters.bytesRead &+= UInt64(count)
             let read = StoreRequest(.read, offset: offset, count: UInt64(count))
             run(job, read, &queue, &ring)
         case .write(let offset, let count):
-            counters.bytesWritten += UInt64(count)
+            counters.bytesWritten &+= UInt64(count)
             let write = StoreRequest(
                 .write, offset: offset, count: UInt64(count), isDurable: rules.writesAreDurable)
             run(job, write, &queue, &ring)
@@ -104,7 +110,7 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
         case .discard(let count), .writeZeroes(let count):
             job.ranges = count
             job.isDiscard = request == .discard(ranges: count)
-            job.isDurable = rules.writesAreDurable
+            job.endsWithFlush = rules.writesAreDurable
             advance(job, .ok, &queue, &ring)
         case .identify:
             buffers.writable.write(identifier.span, at: 0)
@@ -119,11 +125,11 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
             from: Int(head) * BlockOptions.rangesPerRequest)
     }
 
-    private static func written(_ request: BlockRequest) -> UInt32 {
+    private func written(_ request: BlockRequest) -> UInt32 {
         switch request {
         // The bytes fit: a chain's are counted in 32 bits, the status byte among them.
         case .read(_, let count): UInt32(truncatingIfNeeded: count) &+ 1
-        case .identify: UInt32(BlockLayout.identifierBytes) + 1
+        case .identify: UInt32(min(identifier.count, buffers.writable.byteCount)) + 1
         default: 1
         }
     }
@@ -155,14 +161,16 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
             counters.lastError = error
             return end(job, .ioError, &queue)
         }
-        guard job.begun < job.ranges else { return end(job, .ok, &queue) }
+        guard job.begun < job.ranges else {
+            guard job.endsWithFlush else { return end(job, .ok, &queue) }
+            job.endsWithFlush = false
+            return run(job, StoreRequest(.flush), &queue, &ring)
+        }
         let range = ranges[Int(job.chain.head) * BlockOptions.rangesPerRequest + job.begun]
         job.begun += 1
         let kind: StoreRequest.Kind =
             job.isDiscard ? .discard : range.unmap ? .zeroAndUnmap : .zero
-        let request = StoreRequest(
-            kind, offset: range.offset, count: range.count,
-            isDurable: job.isDurable && job.begun == job.ranges)
+        let request = StoreRequest(kind, offset: range.offset, count: range.count)
         // At most as deep as a request has ranges.
         run(job, request, &queue, &ring)
     }
@@ -172,8 +180,8 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
     ) {
         switch answer {
         case .ok: break
-        case .ioError: counters.failed += 1
-        case .unsupported: counters.unsupported += 1
+        case .ioError: counters.failed &+= 1
+        case .unsupported: counters.unsupported &+= 1
         }
         job.status.store(answer.rawValue)
         let written = answer == .ok ? job.written : 1

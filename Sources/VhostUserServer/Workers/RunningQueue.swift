@@ -10,9 +10,9 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
     private var engine: Engine
     private var memory: GuestMemory
     private let addresses: RingAddresses
-    private var kick: OwnedFD?
-    private var call: OwnedFD?
-    private var error: OwnedFD?
+    private var kick: Notification?
+    private var call: Notification?
+    private var error: Notification?
 
     /// A disabled ring takes nothing: for a disk there is no way to serve without side effects.
     var isEnabled: Bool
@@ -22,12 +22,17 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
     private var misplaced: RingPlacementFault?
 
     private var isWaitingForKick = false
-    private var generation: UInt64 = 0
+    /// Tells one kick descriptor's wait from another's; goes on from queue to queue.
+    private(set) var generation: UInt64
     /// Kicks that came while the ring was all zeroes.
     private var idleKicks = 0
     private var hasReportedError = false
 
-    init(_ queue: consuming SplitQueue, _ engine: consuming Engine, _ start: consuming QueueStart) {
+    init(
+        _ queue: consuming SplitQueue, _ engine: consuming Engine, _ start: consuming QueueStart,
+        generation: UInt64
+    ) {
+        self.generation = generation
         self.queue = queue
         self.engine = engine
         memory = GuestMemory(start.map)
@@ -63,9 +68,9 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
     }
 
     private mutating func report(_ violation: QueueViolation, _ logger: Logger) {
-        engine.counters.violations += 1
+        engine.counters.violations &+= 1
         logger.error("the driver broke the ring; the queue takes nothing more: \(violation)")
-        if let raw = error?.raw { Notification.signal(raw) }
+        error?.signal()
     }
 
     /// Says once that the store fails; the counters go on.
@@ -77,9 +82,9 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
     }
 
     private mutating func signalCall() {
-        guard let raw = call?.raw else { return }
-        engine.counters.calls += 1
-        Notification.signal(raw)
+        guard call != nil else { return }
+        engine.counters.calls &+= 1
+        call?.signal()
     }
 
     // Kicks.
@@ -97,6 +102,10 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
         return false
     }
 
+    /// Whether nobody will tell us of new chains: the front-end gave no kick descriptor, or a dead
+    /// one. Then the ring is looked at from time to time.
+    var mustLook: Bool { mayTake && kick == nil }
+
     mutating func suppressKicks() {
         if mayTake { queue.suppressKicks() }
     }
@@ -106,13 +115,11 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
     mutating func kicked(_ completion: IORing.Completion, _ logger: Logger) {
         guard completion.tag == kickTag else { return }
         isWaitingForKick = false
-        guard completion.result >= 0, let raw = kick?.raw else { return }
-        engine.counters.kicks += 1
-        switch Notification.drain(raw) {
-        case .drained, .empty: break
-        case .dead:
-            // Waiting on it again would only spin: the ring is looked at when something else wakes.
-            logger.warning("the kick descriptor can't be read; waiting for another one")
+        engine.counters.kicks &+= 1
+        let drained = completion.result < 0 ? .dead : kick?.drain() ?? .empty
+        if drained == .dead {
+            // Waiting on it again would only spin.
+            logger.warning("the kick descriptor is dead; looking at the ring from time to time")
             kick = nil
         }
         noticeForeignMemory(logger)
@@ -126,7 +133,7 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
         if idleKicks == 2 { logger.error("\(Hint.memoryNotShared)") }
     }
 
-    mutating func setKick(_ next: consuming OwnedFD?, _ ring: inout IORing) {
+    mutating func setKick(_ next: consuming Notification?, _ ring: inout IORing) {
         if isWaitingForKick {
             _ = ring.cancelWait(tag: kickTag, ownTag: Tag.cancel)
             isWaitingForKick = false
@@ -135,13 +142,13 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
         kick = next
     }
 
-    mutating func setCall(_ next: consuming OwnedFD?) {
+    mutating func setCall(_ next: consuming Notification?) {
         call = next
         // What was published just before may have gone to the old one.
         signalCall()
     }
 
-    mutating func setError(_ next: consuming OwnedFD?) { error = next }
+    mutating func setError(_ next: consuming Notification?) { error = next }
 
     // Changes that wait for what is in flight.
 
@@ -159,17 +166,25 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
         leaving = removed
     }
 
-    mutating func settledMove() -> WorkerAnswer? {
-        guard let mappings = leaving else { return nil }
-        for mapping in mappings where engine.touches(mapping) { return nil }
+    mutating func forgetMove() { leaving = nil }
+
+    /// True once, when nothing in flight uses what was removed.
+    mutating func settledMove(_ logger: Logger) -> Bool {
+        guard let mappings = leaving else { return false }
+        for mapping in mappings where engine.touches(mapping) { return false }
         leaving = nil
-        if let misplaced { return .misplaced(misplaced) }
-        return .done
+        if let misplaced {
+            logger.warning(
+                "the ring's memory was removed; it rests until that is back: \(misplaced)")
+        }
+        return true
     }
 
     mutating func settledStop(_ ring: inout IORing) -> WorkerAnswer? {
         guard isStopping, engine.inFlight == 0 else { return nil }
         if queue.publish() { signalCall() }
+        // Whoever runs the ring next finds it as a driver makes it.
+        _ = queue.requestKicks()
         setKick(nil, &ring)
         return .stopped(base: queue.base, engine.counters)
     }

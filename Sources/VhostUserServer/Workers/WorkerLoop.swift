@@ -15,6 +15,7 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
     private var ring: IORing
     private var queue: RunningQueue<Engine>?
     private var isWaitingForOrder = false
+    private var generation: UInt64 = 0
     private var hasLeft = false
 
     static func run(
@@ -27,10 +28,14 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
             var loop = try WorkerLoop(device, options, mailbox, logger)
             loop.run()
         } catch {
-            // Without a ring there is nothing to run on; every order gets that for an answer.
-            refuseAll(mailbox, error)
+            // Without a ring there is nothing to run on. The first order gets that for an answer.
+            _ = mailbox.wake.wait(milliseconds: -1)
+            if case .some = mailbox.take() { mailbox.reply(.broken(error)) }
         }
     }
+
+    /// How often a ring without kicks is looked at.
+    private static var lookMicroseconds: UInt32 { 200 }
 
     private init(
         _ device: Engine.Device, _ options: WorkerOptions, _ mailbox: WorkerMailbox,
@@ -45,17 +50,6 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
         placement = options.cpus.isEmpty ? options.placement : .off
     }
 
-    private static func refuseAll(_ mailbox: WorkerMailbox, _ error: SystemError) {
-        while true {
-            _ = mailbox.wake.wait(milliseconds: -1)
-            switch mailbox.take() {
-            case .none: continue
-            case .leave: return
-            case .some(_): mailbox.reply(.failed(error))
-            }
-        }
-    }
-
     private mutating func run() {
         var idleSince: UInt64 = 0
         while !hasLeft {
@@ -65,8 +59,8 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
             var worked = reap()
             worked = queue?.breathe(&ring, logger) ?? false || worked
             answerIfSettled()
+            ring.submit()
             if worked {
-                ring.submit()
                 idleSince = 0
                 continue
             }
@@ -100,11 +94,17 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
             isWaitingForOrder = ring.waitForInput(mailbox.wake.descriptor.raw, tag: Tag.order)
         }
         // An order posted before the wait was armed has left its eventfd readable: no race here.
-        ring.submitAndWait()
+        if queue?.mustLook ?? false {
+            ring.submitAndWait(microseconds: Self.lookMicroseconds)
+        } else {
+            ring.submitAndWait()
+        }
         queue?.suppressKicks()
     }
 
     private mutating func takeOrder() {
+        // A new order while one is unanswered: nobody waits for that answer any more.
+        queue?.forgetMove()
         switch mailbox.take() {
         case .none: break
         case .start(let start): mailbox.reply(begin(start))
@@ -144,7 +144,7 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
             let queue = SplitQueue(memory, base: start.base, features: start.features)
             do throws(SystemError) {
                 let engine = try Engine(device, slots: Int(start.size.count))
-                self.queue = RunningQueue(queue, engine, start)
+                self.queue = RunningQueue(queue, engine, start, generation: generation)
                 return .done
             } catch { return .failed(error) }
         } catch { return .misplaced(error) }
@@ -152,8 +152,9 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
 
     /// Answers a stop or a change of memory once nothing in flight stands in the way.
     private mutating func answerIfSettled() {
-        if let answer = queue?.settledMove() { mailbox.reply(answer) }
+        if queue?.settledMove(logger) ?? false { mailbox.reply(.done) }
         guard let answer = queue?.settledStop(&ring) else { return }
+        generation = queue?.generation ?? 0
         queue = nil
         mailbox.reply(answer)
     }

@@ -8,7 +8,11 @@ final class WorkerMailbox: Sendable {
     /// Signalled with every answer.
     private let answered: EventFD
     private let order = Mutex<WorkerOrder?>(nil)
-    private let answer = Mutex<WorkerAnswer?>(nil)
+    /// The answer and the number of the order that it is for: one that was not waited for must not
+    /// pass for the next one's.
+    private let answer = Mutex<(WorkerAnswer, UInt64)?>(nil)
+    private let orders = Atomic<UInt64>(0)
+    private let current = Atomic<UInt64>(0)
     /// A cheap look for a worker that polls.
     private let isWaiting = Atomic<Bool>(false)
 
@@ -21,7 +25,10 @@ final class WorkerMailbox: Sendable {
 
     func post(_ order: consuming WorkerOrder) {
         var slot: WorkerOrder? = consume order
-        self.order.withLock { $0 = slot.take() }
+        self.order.withLock {
+            $0 = slot.take()
+            orders.wrappingAdd(1, ordering: .relaxed)
+        }
         isWaiting.store(true, ordering: .releasing)
         wake.signal()
     }
@@ -30,8 +37,10 @@ final class WorkerMailbox: Sendable {
     /// still come.
     func waitForAnswer(interruption: Int32, milliseconds: Int32 = -1) -> WorkerAnswer? {
         while true {
-            if let answer = answer.withLock({ $0.take() }) {
-                answered.drain()
+            answered.drain()
+            if let (answer, number) = answer.withLock({ $0.take() }),
+                number == orders.load(ordering: .relaxed)
+            {
                 return answer
             }
             var set = PollSet()
@@ -48,11 +57,16 @@ final class WorkerMailbox: Sendable {
     func take() -> WorkerOrder? {
         isWaiting.store(false, ordering: .relaxed)
         wake.drain()
-        return order.withLock { $0.take() }
+        return order.withLock {
+            current.store(orders.load(ordering: .relaxed), ordering: .relaxed)
+            return $0.take()
+        }
     }
 
+    /// Answers the order that was taken last.
     func reply(_ value: WorkerAnswer) {
-        answer.withLock { $0 = value }
+        let number = current.load(ordering: .relaxed)
+        answer.withLock { $0 = (value, number) }
         answered.signal()
     }
 }

@@ -9,9 +9,9 @@ struct QueueStart: ~Copyable, Sendable {
     let base: UInt16
     let features: Features
     let map: GuestMap
-    let kick: OwnedFD?
-    let call: OwnedFD?
-    let error: OwnedFD?
+    let kick: Notification?
+    let call: Notification?
+    let error: Notification?
     let isEnabled: Bool
 }
 
@@ -20,11 +20,12 @@ enum WorkerOrder: ~Copyable, Sendable {
     case start(QueueStart)
     /// Take nothing more, finish what is in flight, give the queue back.
     case stop
-    case setKick(OwnedFD?)
-    case setCall(OwnedFD?)
-    case setError(OwnedFD?)
+    case setKick(Notification?)
+    case setCall(Notification?)
+    case setError(Notification?)
     case enable(Bool)
-    /// Use `map` from now on, and answer when nothing in flight uses a mapping of `removed`.
+    /// Use `map` from now on, and answer when nothing in flight uses a mapping of `removed`. A ring
+    /// whose own memory is gone waits for it to come back.
     case setMemory(GuestMap, removed: [Mapping])
     /// End the thread.
     case leave
@@ -36,4 +37,6 @@ enum WorkerAnswer: Sendable {
     case stopped(base: UInt16, QueueCounters)
     case misplaced(RingPlacementFault)
     case failed(SystemError)
+    /// The thread could not begin, and has ended.
+    case broken(SystemError)
 }
