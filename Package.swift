@@ -79,7 +79,7 @@ let package = Package(
                 "VirtioSpec", logging,
             ]),
         tests("BlockStoresTests", ["BlockStores", "Host"]),
-        tests("RingwayBlkTests", ["ringway-blk"]),
+        tests("RingwayBlkTests", ["ringway-blk", "VhostUserFrontend", "VirtioSpec"]),
         tests("VhostUserFrontendTests", ["VhostUserFrontend", "Host", "VirtioSpec"]),
     ]
 )

@@ -88,6 +88,13 @@ public final class FrontendConnection {
         }
     }
 
+    /// Whether the back-end has hung up, or has sent what nobody asked for.
+    public var isClosed: Bool {
+        var set = PollSet()
+        set.add(socket.descriptor.raw)
+        return set.wait(milliseconds: 0) > 0
+    }
+
     private func read(_ count: Int) throws(FrontendError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         var done = 0

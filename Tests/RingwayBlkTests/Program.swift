@@ -116,8 +116,8 @@ struct Failure: Error, CustomStringConvertible {
 final class Folder: Sendable {
     let path: String
 
-    init() throws {
-        path = NSTemporaryDirectory() + "ringway-" + UUID().uuidString.prefix(8)
+    init(in parent: String = NSTemporaryDirectory()) throws {
+        path = parent + "/ringway-" + UUID().uuidString.prefix(8)
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     }
 
