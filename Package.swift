@@ -66,9 +66,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         // Beside: the other end of the socket and of the ring. It shares nothing with the rooms above Host.
-        .target(
-            name: "VhostUserFrontend", dependencies: ["Host", "VirtioSpec"],
-            path: "Sources/Frontend", swiftSettings: strict),
+        room("VhostUserFrontend", ["Host", "VirtioSpec"]),
         tests(
             "VirtqueueTests",
             ["Virtqueue", "GuestMemory", "VhostUserFrontend", "Host", "VirtioSpec"]),
@@ -78,6 +76,7 @@ let package = Package(
                 "VhostUserServer", "BlockStores", "VirtioBlock", "VhostUserFrontend", "Host",
                 "VirtioSpec", logging,
             ]),
+        tests("VhostUserProtocolTests", ["VhostUserProtocol", "VirtioSpec"]),
         tests("BlockStoresTests", ["BlockStores", "Host"]),
         tests("RingwayBlkTests", ["ringway-blk", "VhostUserFrontend", "VirtioSpec"]),
         tests("VhostUserFrontendTests", ["VhostUserFrontend", "Host", "VirtioSpec"]),

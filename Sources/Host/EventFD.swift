@@ -43,6 +43,12 @@ public struct Notification: ~Copyable, Sendable {
 
     public var raw: Int32 { descriptor.raw }
 
+    /// Another descriptor of the same events; nil where there is none to be had.
+    public borrowing func duplicate() -> Notification? {
+        guard let copy = try? descriptor.duplicate() else { return nil }
+        return Notification(copy)
+    }
+
     /// Writes one event, or none where there is no room for it: then one waits there already.
     public borrowing func signal() {
         if mayBlock {
@@ -56,12 +62,14 @@ public struct Notification: ~Copyable, Sendable {
     /// Reads the pending events without waiting, whatever mode the descriptor is in.
     public borrowing func drain() -> Drained { Self.drain(raw) }
 
-    static func write(_ raw: Int32) {
+    /// Writes one event to a descriptor of our own.
+    public static func write(_ raw: Int32) {
         var one: UInt64 = 1
         _ = unsafe CLinux.write(raw, &one, 8)
     }
 
-    static func drain(_ raw: Int32) -> Drained {
+    /// Takes the events of a descriptor of our own.
+    public static func drain(_ raw: Int32) -> Drained {
         var count: UInt64 = 0
         let got = unsafe clinux_read_now(raw, &count, 8)
         if got > 0 { return .drained }

@@ -12,6 +12,8 @@ public enum File {
         public static let exclusive = Mode(rawValue: 4)
         public static let create = Mode(rawValue: 8)
         public static let truncate = Mode(rawValue: 16)
+        /// Fails where the path's last part is a symbolic link.
+        public static let noLink = Mode(rawValue: 32)
     }
 
     public static func open(_ path: String, _ mode: Mode) throws(SystemError) -> OwnedFD {
@@ -22,6 +24,7 @@ public enum File {
         if mode.contains(.exclusive) { flags |= O_EXCL }
         if mode.contains(.create) { flags |= O_CREAT }
         if mode.contains(.truncate) { flags |= O_TRUNC }
+        if mode.contains(.noLink) { flags |= O_NOFOLLOW }
         let raw = unsafe clinux_open(path, flags, 0o600)
         guard raw >= 0 else { throw SystemError("open", -raw) }
         return OwnedFD(adopting: raw)
@@ -37,6 +40,13 @@ public enum File {
         var status = stat()
         guard unsafe stat(path, &status) == 0 else { throw SystemError.last("open") }
         return FileFacts.Kind(status)
+    }
+
+    /// The inode that `path` itself names, a link not followed.
+    public static func inode(_ path: String) -> UInt64? {
+        var status = stat()
+        guard unsafe lstat(path, &status) == 0 else { return nil }
+        return UInt64(status.st_ino)
     }
 
     /// Bytes of a regular file or of a block device.

@@ -17,7 +17,8 @@ public struct IORing: ~Copyable {
     /// - Parameter depth: operations in flight at most, 1 to 32768.
     public init(depth: Int) throws(SystemError) {
         let entries = UInt32(max(8, min(depth, 32_768)))
-        unsafe ring = .allocate(capacity: 1)
+        // Only given to `self` when it is whole: a throw after that would run `deinit` on it.
+        let ring = UnsafeMutablePointer<io_uring>.allocate(capacity: 1)
         // Newer kernels run completions only when we ask, on our own thread: fewest interruptions.
         let shared = UInt32(IORING_SETUP_CLAMP)
         let choices: [UInt32] = [
@@ -35,6 +36,7 @@ public struct IORing: ~Copyable {
             unsafe ring.deallocate()
             throw SystemError("io_uring_setup", -result)
         }
+        unsafe self.ring = ring
         _ = unsafe io_uring_register_ring_fd(ring)
     }
 

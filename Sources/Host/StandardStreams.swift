@@ -24,7 +24,17 @@ private func writeAll(_ descriptor: Int32, _ text: String) {
 
 /// The host's processors.
 public enum Processors {
+    /// Whether this process may run on processor `number`.
+    public static func mayRun(on number: Int32) -> Bool { clinux_may_run_on(number) != 0 }
+
     public static var count: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+}
+
+/// What this process may use of the host.
+public enum Limits {
+    /// Raises the number of open descriptors to what the system allows us: a device with many queues
+    /// needs several for each.
+    public static func raiseDescriptors() { clinux_raise_descriptor_limit() }
 }
 
 extension OwnedFD {

@@ -7,7 +7,7 @@ extension UnixListener {
             // An owner that is just leaving may unlink the file between our open and our lock; then
             // the path names another file or none, and we try again.
             for _ in 0..<100 {
-                let file = try File.open(path, [.writable, .create])
+                let file = try File.open(path, [.writable, .create, .noLink])
                 guard try FileLock.acquire(file, exclusive: true) else { break }
                 let inode = try file.facts().inode
                 if let named = try? File.open(path, []), try named.facts().inode == inode {
@@ -69,7 +69,7 @@ extension UnixListener {
         _ owners: (uid_t, gid_t), _ mode: UInt32?, _ path: String
     ) throws(ListenFailure) {
         if owners != (.max, .max) {
-            guard unsafe chown(path, owners.0, owners.1) == 0 else {
+            guard unsafe lchown(path, owners.0, owners.1) == 0 else {
                 throw .system(.last("chown"))
             }
         }

@@ -6,6 +6,8 @@ public enum ListenFailure: Error, Equatable, Sendable {
     /// Somebody serves this socket: "ringway-blk (pid 123)" where known.
     case liveOwner(String?)
     case notASocket
+    /// A name in the abstract namespace, which has no permissions and no lock.
+    case abstractPath
     case unknownUser(String)
     case unknownGroup(String)
     case system(SystemError)
@@ -33,6 +35,8 @@ public struct SocketAccess: Sendable {
 public struct UnixListener: ~Copyable, Sendable {
     public let descriptor: OwnedFD
     private let path: String?
+    /// The socket's inode, by which it is known again at the end.
+    private let inode: UInt64
     private let lock: OwnedFD?
 
     /// Takes over a listening socket that somebody else bound.
@@ -41,6 +45,7 @@ public struct UnixListener: ~Copyable, Sendable {
         _ = clinux_set_cloexec(descriptor.raw)
         self.descriptor = descriptor
         path = nil
+        inode = 0
         lock = nil
     }
 
@@ -49,6 +54,7 @@ public struct UnixListener: ~Copyable, Sendable {
     ) {
         self.descriptor = descriptor
         self.path = path
+        inode = File.inode(path) ?? 0
         self.lock = .some(lock)
     }
 
@@ -57,6 +63,7 @@ public struct UnixListener: ~Copyable, Sendable {
         guard let address = SocketAddress(path: path) else {
             throw .pathTooLong(path.utf8.count)
         }
+        guard !path.hasPrefix("@") else { throw .abstractPath }
         let owners = try Self.owners(access)
         let lock = try Self.lock(path + ".lock")
         try Self.removeStale(path, address)
@@ -77,7 +84,8 @@ public struct UnixListener: ~Copyable, Sendable {
     deinit {
         // The lock file goes last, while it is still locked: who waits for it finds no socket.
         if let path {
-            File.remove(path)
+            // Somebody may have put a socket of his own there meanwhile.
+            if File.inode(path) == inode { File.remove(path) }
             File.remove(path + ".lock")
         }
     }
@@ -92,13 +100,15 @@ public struct UnixListener: ~Copyable, Sendable {
         }
     }
 
-    /// Whether a socket handed to us listens or is already connected.
-    public static func isListening(_ descriptor: borrowing OwnedFD) throws(SystemError) -> Bool {
-        var value: Int32 = 0
-        var length = socklen_t(4)
-        let result = unsafe getsockopt(
-            descriptor.raw, SOL_SOCKET, SO_ACCEPTCONN, &value, &length)
-        guard result == 0 else { throw SystemError.last("getsockopt") }
-        return value != 0
+    /// What a descriptor that was handed to us is.
+    public enum Handed: Sendable { case listening, connected }
+
+    /// Nil where it is no Unix stream socket, or one that is neither.
+    public static func kind(_ descriptor: borrowing OwnedFD) -> Handed? {
+        switch clinux_unix_stream(descriptor.raw) {
+        case 1: .listening
+        case 2: .connected
+        default: nil
+        }
     }
 }

@@ -14,7 +14,10 @@ public struct UnixSocket: ~Copyable, Sendable {
 
     /// Connects to whoever listens at `path`.
     public static func connect(path: String) throws(SystemError) -> UnixSocket {
-        let raw = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        // Not blocking: a listener whose queue is full is one to try again later.
+        let raw = socket(
+            AF_UNIX,
+            Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
         guard raw >= 0 else { throw SystemError.last("socket") }
         let descriptor = OwnedFD(adopting: raw)
         guard let address = SocketAddress(path: path) else {

@@ -152,9 +152,9 @@ extension Rule.Payload {
         case .config:
             _ = reader.u32()
             let size = Int(reader.u32())
-            guard size <= VhostUserLayout.configBytes,
-                payload.count == VhostUserLayout.configHeaderBytes + size
-            else { throw .payloadSize(request, payload.count) }
+            guard payload.count == VhostUserLayout.configHeaderBytes + size else {
+                throw .payloadSize(request, payload.count)
+            }
         }
     }
 }

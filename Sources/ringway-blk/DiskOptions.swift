@@ -84,7 +84,7 @@ struct DiskOptions: ParsableArguments {
         guard bytes % UInt64(block) == 0 else {
             throw ValidationError(
                 "\(store.name): \(bytes) bytes are not a multiple of the block size \(block);"
-                    + " truncate -s %\(block) PATH rounds up")
+                    + " truncate -s %\(block) PATH rounds a file up")
         }
         let queues = numQueues ?? max(16, min(256, Processors.count))
         guard (1...256).contains(queues) else {
@@ -93,9 +93,10 @@ struct DiskOptions: ParsableArguments {
         guard queueSizeMax.nonzeroBitCount == 1, queueSizeMax <= 32_768 else {
             throw ValidationError("--queue-size-max \(queueSizeMax): a power of two up to 32768")
         }
-        guard serial.utf8.count <= 20 else {
+        guard serial.utf8.count <= 20, serial.utf8.allSatisfy({ (0x20..<0x7f).contains($0) })
+        else {
             throw ValidationError(
-                "--serial: \(serial.utf8.count) bytes; a disk's serial has at most 20")
+                "--serial: \(serial.utf8.count) bytes; a disk's serial has at most 20, printable")
         }
         return BlockOptions(
             byteCount: bytes, blockSize: block, isReadOnly: readOnly, serial: serial,
@@ -125,6 +126,12 @@ struct WorkerArguments: ParsableArguments {
                 throw ValidationError("--cpus \(cpus): not a list of processors like 0-3,6")
             }
             list = parsed.cpus
+            if let other = list.first(where: { !Processors.mayRun(on: $0) }) {
+                throw ValidationError("--cpus \(cpus): this process can't run on \(other)")
+            }
+        }
+        guard pollUs <= 1_000_000 else {
+            throw ValidationError("--poll-us \(pollUs): at most 1000000, a second")
         }
         guard let placement = Placement(numa) else {
             throw ValidationError("--numa \(numa): auto, off or a node's number")

@@ -83,6 +83,11 @@ struct RingwayBlk: ParsableCommand {
         // Before any thread is started, so that none of them is the one a signal picks.
         let termination = try Signals.termination()
         Signals.ignoreBrokenPipes()
+        Limits.raiseDescriptors()
+        // Without io_uring nothing would work, and it is better to hear that now.
+        do { _ = try IORing(depth: 8) } catch {
+            throw ValidationError("\(error); is io_uring forbidden here (kernel.io_uring_disabled)?")
+        }
         let endpoint = try socket.endpoint()
         let server = Server(
             BlockEngine<Lane>.self, BlockService(BlockDevice(options), on: store), workerOptions,

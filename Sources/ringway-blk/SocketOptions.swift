@@ -32,6 +32,10 @@ struct SocketOptions: ParsableArguments {
         case (nil, nil): throw ValidationError("no socket: give --socket-path PATH or --fd N")
         case (.some, .some):
             throw ValidationError("--socket-path and --fd exclude each other; give one of them")
+        case (nil, .some) where socketMode != nil || socketOwner != nil || socketGroup != nil,
+            (.some, nil)
+        where connect && (socketMode != nil || socketOwner != nil || socketGroup != nil):
+            throw ValidationError("--socket-mode, -owner and -group are for a socket we make")
         case (nil, .some) where connect:
             throw ValidationError("--connect needs --socket-path: the socket to connect to")
         default: break
@@ -62,10 +66,15 @@ struct SocketOptions: ParsableArguments {
     private func adopted(_ number: Int32) throws -> Endpoint {
         // 0, 1 and 2 are standard streams, whatever they are connected to.
         guard number > 2, let socket = OwnedFD(checking: number),
-            let isListening = try? UnixListener.isListening(socket)
-        else { throw ValidationError("--fd \(number): not an open socket") }
-        if isListening { return .listener(UnixListener(adopting: socket)) }
-        return .connected(UnixSocket(adopting: socket))
+            let kind = UnixListener.kind(socket)
+        else {
+            throw ValidationError(
+                "--fd \(number): not an open socket, a Unix stream that listens or is connected")
+        }
+        switch kind {
+        case .listening: return .listener(UnixListener(adopting: socket))
+        case .connected: return .connected(UnixSocket(adopting: socket))
+        }
     }
 
     private static func text(_ failure: ListenFailure, _ path: String) -> String {
@@ -74,6 +83,7 @@ struct SocketOptions: ParsableArguments {
             "--socket-path: \(count) bytes; a socket's path has 1 to \(UnixSocket.longestPath)"
         case .liveOwner(let holder):
             "\(path): in use by \(holder ?? "another process"), which serves this socket"
+        case .abstractPath: "\(path): an abstract name can't be guarded; give a path"
         case .notASocket: "\(path): exists and is no socket; remove it or choose another path"
         case .unknownUser(let name): "--socket-owner \(name): no such user"
         case .unknownGroup(let name): "--socket-group \(name): no such group"

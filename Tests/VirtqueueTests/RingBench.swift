@@ -1,5 +1,6 @@
 import GuestMemory
 import Host
+import Testing
 import VhostUserFrontend
 import VirtioSpec
 import Virtqueue
@@ -21,9 +22,9 @@ final class RingBench {
         let options = DriverQueue.Options(eventIndex: eventIndex, indirect: indirect)
         let driver = try DriverQueue(ram, size: size, options, start: start)
         let map = try Self.map(ram)
-        let ring = try SplitRingMemory(
-            map, Self.addresses(driver), size: QueueSize(UInt32(size))!)
-        queue = SplitQueue(ring, base: start, features: eventIndex ? .eventIndex : [])
+        queue = SplitQueue(
+            try Self.ring(map, Self.addresses(driver), size: size), base: start,
+            features: eventIndex ? .eventIndex : [])
         memory = GuestMemory(map)
         self.driver = driver
         self.map = map
@@ -38,6 +39,12 @@ final class RingBench {
         return map
     }
 
+    static func ring(
+        _ map: GuestMap, _ addresses: RingAddresses, size: UInt16
+    ) throws -> SplitRingMemory {
+        try SplitRingMemory(map, addresses, size: try #require(QueueSize(UInt32(size))))
+    }
+
     static func addresses(_ driver: DriverQueue) -> RingAddresses {
         RingAddresses(
             descriptors: driver.ram.userAddress(driver.descriptors),
@@ -47,6 +54,9 @@ final class RingBench {
 
     /// Shows the driver what was given back; true where it wants a call.
     func publish() -> Bool { queue.publish() }
+    func requestKicks() -> Bool { queue.requestKicks() }
+    func suppressKicks() { queue.suppressKicks() }
+    func hasAvailable() -> Bool { queue.hasAvailable() }
 
     /// What the device takes next: the bytes it may read and write, with the chain given back at
     /// once; nil where there is nothing.
@@ -55,4 +65,50 @@ final class RingBench {
         queue.complete(chain, written: written)
         return (buffers.readable.byteCount, buffers.writable.byteCount)
     }
+
+    /// What the device takes next, to be given back later.
+    func hold() throws(QueueViolation) -> Held? {
+        guard let chain = try queue.next(&memory, &buffers) else { return nil }
+        return Held(chain, of: self)
+    }
+
+    /// Another device's side of the same ring, as after a restart.
+    func restart(base: UInt16, eventIndex: Bool = true) throws {
+        let ring = try Self.ring(map, Self.addresses(driver), size: driver.size)
+        queue = SplitQueue(ring, base: base, features: eventIndex ? .eventIndex : [])
+    }
+
+    /// Makes `head` available as it is, whatever it is, with no book kept.
+    func makeAvailable(_ head: UInt16) {
+        let index = driver.availableIndex()
+        driver.setAvailable(index, head: head)
+        driver.setAvailableIndex(index &+ 1)
+    }
+}
+
+/// A chain in flight, which goes back by itself where a test ends early.
+final class Held {
+    let head: UInt16
+    private let bench: RingBench
+    private var chain: Chain?
+
+    init(_ chain: consuming Chain, of bench: RingBench) {
+        head = chain.head
+        self.bench = bench
+        self.chain = consume chain
+    }
+
+    func complete(written: UInt32) {
+        guard let chain = chain.take() else { return }
+        bench.queue.complete(chain, written: written)
+    }
+
+    deinit { complete(written: 0) }
+}
+
+/// A descriptor's flags by the spec's own numbers (virtio 1.3 §2.7.5).
+enum Flag {
+    static let next: UInt16 = 1
+    static let write: UInt16 = 2
+    static let indirect: UInt16 = 4
 }

@@ -6,6 +6,13 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
+// Swift's own view of the C library has fd_set without this name for its bits; two definitions of
+// one struct would not go together in one program.
+#include <features.h>
+#pragma push_macro("__USE_XOPEN")
+#undef __USE_XOPEN
+#include <sys/select.h>
+#pragma pop_macro("__USE_XOPEN")
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +32,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -115,6 +123,32 @@ static inline ssize_t clinux_send_to(int fd, const void *bytes, size_t count,
     return sent < 0 ? -errno : sent;
 }
 
+// Whether a descriptor is a Unix stream socket that listens (1), or is connected (2); 0 for others.
+static inline int clinux_unix_stream(int fd) {
+    int domain = 0, type = 0, listening = 0;
+    socklen_t length = sizeof(int);
+    struct sockaddr_un peer;
+    socklen_t peer_length = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0 || domain != AF_UNIX) return 0;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0 || type != SOCK_STREAM) return 0;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) < 0) return 0;
+    if (listening) return 1;
+    return getpeername(fd, (struct sockaddr *)&peer, &peer_length) == 0 ? 2 : 0;
+}
+
+static inline void clinux_raise_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static inline int clinux_may_run_on(int cpu) {
+    cpu_set_t set;
+    if (cpu < 0 || cpu >= CPU_SETSIZE) return 0;
+    return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_ISSET(cpu, &set);
+}
+
 static inline int clinux_accept(int listener) {
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     return fd < 0 ? -errno : fd;
@@ -193,13 +227,14 @@ static inline int clinux_is_nonblocking(int fd) {
     return flags >= 0 && (flags & O_NONBLOCK) != 0;
 }
 
-// Eventfds and their like have no file type at all; pipes and sockets will do.
+// Eventfds and their like have no file type at all; pipes will do. No sockets: one could be the
+// other end of the connection that it came by, and keep that from ever ending.
 static inline int clinux_carries_events(int fd) {
     struct stat status;
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || (flags & O_PATH) || fstat(fd, &status) < 0) return 0;
     mode_t type = status.st_mode & S_IFMT;
-    return type == 0 || type == S_IFIFO || type == S_IFSOCK;
+    return type == 0 || type == S_IFIFO;
 }
 
 static inline int clinux_open(const char *path, int flags, mode_t mode) {

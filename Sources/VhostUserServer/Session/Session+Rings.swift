@@ -85,9 +85,9 @@ extension Session {
 
     func setError(_ target: VringFD, _ descriptors: inout ReceivedFDs) throws(Refusal) {
         let vring = try vring(target.index)
-        let error = try descriptor(target, &descriptors)
-        guard !vring.isRunning else { return try tell(vring, .setError(error)) }
-        vring.error = error
+        vring.error = try descriptor(target, &descriptors)
+        guard vring.isRunning else { return }
+        try tell(vring, .setError(vring.error?.duplicate()))
     }
 
     func setEnable(_ state: VringState) throws(Refusal) {
@@ -113,8 +113,8 @@ extension Session {
         let worker = try worker(vring)
         let start = QueueStart(
             addresses: addresses, size: size, base: vring.base, features: negotiated.features,
-            map: map, kick: vring.kick.take(), call: vring.call.take(), error: vring.error.take(),
-            isEnabled: vring.isEnabled)
+            map: map, kick: vring.kick.take(), call: vring.call.take(),
+            error: vring.error?.duplicate(), isEnabled: vring.isEnabled)
         // Its descriptors are the worker's now: where it fails they are gone, and the ring is stopped.
         vring.isStarted = false
         try check(worker.ask(.start(start), interruption: termination), vring)
@@ -159,7 +159,12 @@ extension Session {
         for vring in vrings where vring.isRunning {
             try tell(vring, .setMemory(map, removed: removed))
         }
-        for vring in vrings { try startIfReady(vring) }
+        for vring in vrings {
+            // A ring whose memory has still not come goes on waiting for it.
+            do throws(Refusal) { try startIfReady(vring) } catch {
+                guard case .misplaced = error else { throw error }
+            }
+        }
     }
 }
 

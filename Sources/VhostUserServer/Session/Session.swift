@@ -18,9 +18,9 @@ final class Session {
     var map = GuestMap.empty
     var vrings: [Vring]
     private var status: UInt64 = 0
-    /// For messages of ours to the front-end.
-    private var backendRequests: OwnedFD?
     private var hasSaidFeatures = false
+    private var refusals = 0
+    private static let refusalsSaid = 20
 
     init(_ workers: WorkerPool, termination: Int32, _ logger: Logger) {
         device = workers.device
@@ -56,17 +56,28 @@ final class Session {
     private func serveOne(_ channel: borrowing MessageChannel) throws(MessageChannel.End) {
         var descriptors = ReceivedFDs()
         let (header, payload) = try channel.receive(&descriptors)
+        let answer = answer(header, payload, &descriptors)
+        // Asked afterwards: the message may have been the one that agreed on replies.
         let wantsReply = header.wantsReply && negotiated.protocolFeatures.contains(.replyAck)
-        switch answer(header, payload, &descriptors) {
+        switch answer {
         case .reply(let reply): try channel.send(reply.encode(for: header.request))
         case .done:
             if wantsReply { try channel.send(Reply.number(0).encode(for: header.request)) }
         case .refused(let reason, let hasOwnReply):
-            logger.error("refused: \(reason)")
+            sayRefused(reason)
             // A message with a reply of its own has no place for a refusal in it.
             guard wantsReply, !hasOwnReply else { throw .refused }
             try channel.send(Reply.number(1).encode(for: header.request))
         case .interrupted: throw .terminated
+        }
+    }
+
+    /// Says what was refused, but not for ever: a front-end may repeat itself.
+    private func sayRefused(_ reason: String) {
+        refusals &+= 1
+        if refusals <= Self.refusalsSaid { logger.error("refused: \(reason)") }
+        if refusals == Self.refusalsSaid {
+            logger.error("what this front-end is refused from here on is not said any more")
         }
     }
 
@@ -119,7 +130,9 @@ final class Session {
         case .getProtocolFeatures: return .number(Self.protocolFeaturesOffered.rawValue)
         case .setProtocolFeatures(let features): try setProtocolFeatures(features)
         case .getQueueCount: return .number(UInt64(vrings.count))
-        case .setBackendRequestFD: backendRequests = descriptors.take(0)
+        // Nothing is sent there yet, so it is closed: kept, it could be the other end of this very
+        // connection, whose end we would then never see.
+        case .setBackendRequestFD: break
         case .getConfig(let access): return .config(configuration(access))
         case .setConfig(let access): try setConfiguration(access)
         case .resetDevice: try resetDevice()

@@ -16,6 +16,7 @@ final class Vring {
     /// Kept until a worker takes them over.
     var kick: Notification?
     var call: Notification?
+    /// Kept for the session, since front-ends send it once; a worker gets a copy.
     var error: Notification?
 
     init(index: Int) { self.index = index }
@@ -27,12 +28,12 @@ final class Vring {
         isRunning = false
         kick = nil
         call = nil
-        error = nil
     }
 
     /// As at the start of a session.
     func reset() {
         stop(base: 0)
+        error = nil
         isEnabled = false
         size = nil
         addresses = nil

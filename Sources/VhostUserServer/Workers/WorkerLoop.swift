@@ -80,7 +80,10 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
             any = true
             switch completion.tag {
             case ..<Tag.order: queue?.complete(completion, &ring)
-            case Tag.order: isWaitingForOrder = false
+            case Tag.order:
+                isWaitingForOrder = false
+                // Its order may have been seen and taken before it was signalled.
+                mailbox.wake.drain()
             case Tag.kick...: queue?.kicked(completion, logger)
             default: break
             }
