@@ -11,7 +11,7 @@ public struct EventFD: ~Copyable, Sendable {
     }
 
     /// Adds one: the other side wakes.
-    public borrowing func signal() { Notification.write(descriptor.raw) }
+    public borrowing func signal() { Notification.signal(descriptor.raw) }
 
     /// Takes the count, or returns false where nothing was signalled.
     @discardableResult
@@ -56,14 +56,14 @@ public struct Notification: ~Copyable, Sendable {
             set.add(raw, output: true)
             guard set.wait(milliseconds: 0) > 0 else { return }
         }
-        Self.write(raw)
+        Self.signal(raw)
     }
 
     /// Reads the pending events without waiting, whatever mode the descriptor is in.
     public borrowing func drain() -> Drained { Self.drain(raw) }
 
     /// Writes one event to a descriptor of our own.
-    public static func write(_ raw: Int32) {
+    public static func signal(_ raw: Int32) {
         var one: UInt64 = 1
         _ = unsafe CLinux.write(raw, &one, 8)
     }

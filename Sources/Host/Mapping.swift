@@ -11,14 +11,32 @@ public final class Mapping: @unchecked Sendable {
     /// Bytes that may be touched.
     public let count: Int
     private let mappedBytes: Int
+    /// The guard against missing pages, or -1 for memory that nobody can take away.
+    private let guardSlot: Int32
 
-    init(base: UnsafeMutableRawPointer, count: Int, mappedBytes: Int) {
+    init(base: UnsafeMutableRawPointer, count: Int, mappedBytes: Int, guardSlot: Int32 = -1) {
         unsafe self.base = base
         self.count = count
         self.mappedBytes = mappedBytes
+        self.guardSlot = guardSlot
     }
 
-    deinit { unsafe munmap(base, mappedBytes) }
+    deinit {
+        if guardSlot >= 0 { clinux_unguard(guardSlot) }
+        unsafe munmap(base, mappedBytes)
+    }
+
+    /// Set up once, before the first mapping that needs it.
+    private static let isCatching = clinux_catch_bus_errors() == 0
+
+    /// How often, in all of this process, pages of shared memory were found missing. A cheap look,
+    /// before asking each mapping.
+    @inline(__always)
+    public static var losses: UInt64 { clinux_bus_faults() }
+
+    /// Whether the file behind the memory was shortened under us. The lost pages are zeroes of our
+    /// own since, so that touching them hurts nobody, and means nothing.
+    public var isLost: Bool { guardSlot >= 0 && clinux_guard_faults(guardSlot) > 0 }
 
     /// Maps `count` bytes of `file` from its start, shared. The length mapped is rounded up to
     /// `pageBytes`, the page of what backs the file. Kept out of core dumps.
@@ -35,7 +53,8 @@ public final class Mapping: @unchecked Sendable {
         }
         // The guest's secrets are not ours to write to disk.
         _ = unsafe madvise(base, length, Int32(MADV_DONTDUMP))
-        return unsafe Mapping(base: base, count: count, mappedBytes: length)
+        let slot = isCatching ? unsafe clinux_guard(base, length, pageBytes) : -1
+        return unsafe Mapping(base: base, count: count, mappedBytes: length, guardSlot: slot)
     }
 
     /// Fresh private zeroes, given pages only as they are touched.

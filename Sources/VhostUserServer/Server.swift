@@ -27,8 +27,8 @@ public struct Server: ~Copyable {
         _ engine: Engine.Type, _ device: Engine.Device, _ options: WorkerOptions,
         termination: consuming OwnedFD,
         endsOnDisconnect: Bool = false, logger: Logger
-    ) {
-        pool = WorkerPool(engine, device, options, logger)
+    ) throws(SystemError) {
+        pool = WorkerPool(engine, device, options, try Trouble(), logger)
         self.termination = termination
         self.endsOnDisconnect = endsOnDisconnect
         self.logger = logger
@@ -92,13 +92,16 @@ public struct Server: ~Copyable {
 
     /// Serves one front-end. Returns false when the process is to end.
     private func serve(_ socket: consuming UnixSocket) -> Bool {
-        let channel = MessageChannel(socket, termination: termination.raw)
+        let channel = MessageChannel(
+            socket, termination: termination.raw, trouble: pool.trouble)
         logger.info("front-end connected\(channel.peer.map { " (pid \($0))" } ?? "")")
         let session = Session(pool, termination: termination.raw, logger)
         switch session.serve(channel) {
         case .terminated: return false
         case .disconnected: logger.info("front-end disconnected")
         case .refused: logger.error("connection closed: the front-end asked for no answer")
+        case .memoryLost:
+            logger.error("connection closed: the front-end shortened the guest's memory")
         case .stuck: logger.error("connection closed: the front-end reads no replies")
         case .violation(let violation): logger.error("connection closed: \(violation)")
         }

@@ -6,16 +6,19 @@ import VirtioDevice
 /// session to the next.
 final class WorkerPool {
     let device: any VirtioDevice
+    let trouble: Trouble
     private let start: (Int) throws(SystemError) -> Worker
     private var workers: [Worker?]
 
     /// The workers will run engines of type `Engine`; nobody else need know which.
     init<Engine: QueueEngine & ~Copyable>(
-        _ engine: Engine.Type, _ device: Engine.Device, _ options: WorkerOptions, _ logger: Logger
+        _ engine: Engine.Type, _ device: Engine.Device, _ options: WorkerOptions,
+        _ trouble: Trouble, _ logger: Logger
     ) {
         self.device = device
+        self.trouble = trouble
         start = { (index) throws(SystemError) in
-            try Worker(Engine.self, device, index: index, options, logger)
+            try Worker(Engine.self, device, index: index, options, trouble, logger)
         }
         workers = Array(repeating: nil, count: device.queueCount)
     }

@@ -86,10 +86,11 @@ struct RingwayBlk: ParsableCommand {
         Limits.raiseDescriptors()
         // Without io_uring nothing would work, and it is better to hear that now.
         do { _ = try IORing(depth: 8) } catch {
-            throw ValidationError("\(error); is io_uring forbidden here (kernel.io_uring_disabled)?")
+            throw ValidationError(
+                "\(error); is io_uring forbidden here (kernel.io_uring_disabled)?")
         }
         let endpoint = try socket.endpoint()
-        let server = Server(
+        let server = try Server(
             BlockEngine<Lane>.self, BlockService(BlockDevice(options), on: store), workerOptions,
             termination: termination, endsOnDisconnect: socket.exitOnDisconnect,
             logger: Logger(label: "ringway-blk"))

@@ -47,7 +47,9 @@ struct TerminationTests {
         return acknowledged
     }
 
-    @Test("SIGTERM under load: every acknowledged write is in the file", arguments: ["writeback", "direct"])
+    @Test(
+        "SIGTERM under load: every acknowledged write is in the file",
+        arguments: ["writeback", "direct"])
     func underLoad(cache: String) throws {
         let folder = try Folder(in: FileManager.default.currentDirectoryPath)
         let blocks = 200_000

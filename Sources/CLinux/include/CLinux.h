@@ -1,5 +1,5 @@
 // What Swift's Glibc module does not carry: GNU-only headers, macros, variadic calls.
-// Static inline functions without logic; the one rule is that nothing here keeps state.
+// Static inline functions without logic; only guard.c, a signal handler, keeps state.
 #ifndef RINGWAY_CLINUX_H
 #define RINGWAY_CLINUX_H
 
@@ -47,6 +47,15 @@ static const int clinux_write_durably = RWF_DSYNC;
 
 // The most descriptors one sendmsg may carry (SCM_MAX_FD in the kernel).
 #define CLINUX_SCM_MAX 253
+
+// Guards against SIGBUS, see guard.c. Lengths and pages in bytes.
+int clinux_catch_bus_errors(void);
+// Returns a slot, or -1 where all are taken.
+int clinux_guard(void *base, size_t length, size_t page);
+void clinux_unguard(int slot);
+// How often pages of this mapping were found missing, and those of all mappings together.
+uint32_t clinux_guard_faults(int slot);
+uint64_t clinux_bus_faults(void);
 
 // sendmsg with descriptors attached to the first byte. Returns bytes sent or -errno.
 static inline ssize_t clinux_send(int socket, const void *bytes, size_t count,

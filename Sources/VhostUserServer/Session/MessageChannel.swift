@@ -9,6 +9,8 @@ struct MessageChannel: ~Copyable {
         case disconnected
         /// We are asked to end.
         case terminated
+        /// Guest memory that was shared is gone.
+        case memoryLost
         /// The front-end does not read what it asked for.
         case stuck
         case violation(ProtocolViolation)
@@ -19,12 +21,16 @@ struct MessageChannel: ~Copyable {
     private let socket: UnixSocket
     /// Readable when this process is to end.
     private let termination: Int32
+    private let trouble: Trouble
     /// A front-end that has not taken a reply for this long never will.
     private static let replyMilliseconds: Int32 = 10_000
 
-    init(_ socket: consuming UnixSocket, termination: Int32) {
+    init(_ socket: consuming UnixSocket, termination: Int32, trouble: Trouble) {
         self.socket = socket
         self.termination = termination
+        self.trouble = trouble
+        // What an earlier session left.
+        trouble.event.drain()
     }
 
     /// The front-end's process, for the log.
@@ -47,8 +53,10 @@ struct MessageChannel: ~Copyable {
             var set = PollSet()
             set.add(socket.descriptor.raw)
             let stop = set.add(termination)
+            let lost = set.add(trouble.event.descriptor.raw)
             _ = set.wait(milliseconds: -1)
             if set.isReady(stop) { throw .terminated }
+            if set.isReady(lost) { throw .memoryLost }
             var span = bytes.mutableSpan
             var rest = span._mutatingExtracting(done..<count)
             do throws(SystemError) {

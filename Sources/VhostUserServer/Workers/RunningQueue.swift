@@ -45,7 +45,15 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
         signalCall()
     }
 
-    private var mayTake: Bool { isEnabled && !isStopping && misplaced == nil }
+    private var isLost = false
+
+    private var mayTake: Bool { isEnabled && !isStopping && !isLost && misplaced == nil }
+
+    /// Takes nothing more where some of the guest's memory was found missing; true then.
+    mutating func stopIfLost() -> Bool {
+        isLost = isLost || memory.map.allMappings.contains { $0.isLost }
+        return isLost
+    }
 
     /// One breath: take what is there, then show what is done. Returns whether there was anything.
     mutating func breathe(_ ring: inout IORing, _ logger: Logger) -> Bool {

@@ -28,9 +28,9 @@ final class Worker: Sendable {
     /// Starts the thread that will run queue `index` of `device` with engines of type `Engine`.
     init<Engine: QueueEngine & ~Copyable>(
         _ engine: Engine.Type, _ device: Engine.Device, index: Int, _ options: WorkerOptions,
-        _ logger: Logger
+        _ trouble: Trouble, _ logger: Logger
     ) throws(SystemError) {
-        let mailbox = try WorkerMailbox()
+        let mailbox = try WorkerMailbox(trouble)
         let cpus = options.cpus.isEmpty ? [] : [options.cpus[index % options.cpus.count]]
         let started = try Thread(name: "ringway q\(index)", cpus: cpus) {
             WorkerLoop<Engine>.run(device, index: index, options, mailbox, logger)

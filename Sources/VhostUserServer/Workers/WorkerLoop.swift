@@ -16,6 +16,8 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
     private var queue: RunningQueue<Engine>?
     private var isWaitingForOrder = false
     private var generation: UInt64 = 0
+    /// Losses of shared memory, anywhere in the process, that were looked into.
+    private var losses = Mapping.losses
     private var hasLeft = false
 
     static func run(
@@ -58,6 +60,7 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
             if hasLeft { return }
             var worked = reap()
             worked = queue?.breathe(&ring, logger) ?? false || worked
+            noticeLoss()
             answerIfSettled()
             ring.submit()
             if worked {
@@ -71,6 +74,14 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
             }
             sleep()
         }
+    }
+
+    /// Asks for the session's end where the guest's memory is not all there any more.
+    private mutating func noticeLoss() {
+        let now = Mapping.losses
+        guard now != losses else { return }
+        losses = now
+        if queue?.stopIfLost() ?? false { mailbox.trouble.event.signal() }
     }
 
     /// Takes every completion that is there.

@@ -1,6 +1,12 @@
 import Host
 import Synchronization
 
+/// By which any worker of a device ends the session that is under way.
+final class Trouble: Sendable {
+    let event: EventFD
+    init() throws(SystemError) { event = try EventFD() }
+}
+
 /// Where orders and answers change hands: one order at a time, answered before the next.
 final class WorkerMailbox: Sendable {
     /// Signalled with every order; the worker waits on it in its io_uring.
@@ -16,9 +22,15 @@ final class WorkerMailbox: Sendable {
     /// A cheap look for a worker that polls.
     private let isWaiting = Atomic<Bool>(false)
 
-    init() throws(SystemError) {
-        wake = try EventFD()
-        answered = try EventFD()
+    /// Signalled when a worker finds that its session can't go on.
+    let trouble: Trouble
+
+    init(_ trouble: Trouble) throws(SystemError) {
+        let wake = try EventFD()
+        let answered = try EventFD()
+        self.wake = wake
+        self.answered = answered
+        self.trouble = trouble
     }
 
     // The control plane's side.
