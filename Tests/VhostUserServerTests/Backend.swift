@@ -22,6 +22,8 @@ final class Backend: Sendable {
         _ lane: Lane.Type, _ store: Lane.Store, _ options: BlockOptions,
         _ workers: WorkerOptions = WorkerOptions()
     ) throws {
+        // As every program that serves does.
+        Signals.ignoreBrokenPipes()
         let path = NSTemporaryDirectory() + "ringway-\(UUID().uuidString.prefix(8)).sock"
         let termination = try EventFD()
         let end = try termination.descriptor.duplicate().release()
@@ -34,10 +36,10 @@ final class Backend: Sendable {
             ProcessInfo.processInfo.environment["RINGWAY_LOG"] == nil ? .critical : .debug
         let log = logger
         let started = try Thread(name: "server") {
-            let server = Server(
+            let server = try? Server(
                 BlockEngine<Lane>.self, device, workers, termination: OwnedFD(adopting: end),
                 logger: log)
-            if let listener = box.take() { server.run(.listener(listener)) }
+            if let listener = box.take() { server?.run(.listener(listener)) }
         }
         self.path = path
         self.termination = termination

@@ -1,8 +1,5 @@
-import Host
 import VhostUserFrontend
 import VirtioSpec
-
-import class Foundation.Pipe
 
 /// A message that a back-end must refuse. Ring 0 of the session is running, the others have never
 /// been touched; there are four.
@@ -28,7 +25,8 @@ struct BadMessage: Sendable, CustomStringConvertible {
         self.files = files
     }
 
-    /// One that is fit for `Sending`'s ring 0 to 3, whichever is named.
+    // Payloads.
+
     static func pair(_ one: UInt32, _ other: UInt32) -> [UInt8] { Bytes.of(one) + Bytes.of(other) }
 
     static func region(
@@ -39,40 +37,6 @@ struct BadMessage: Sendable, CustomStringConvertible {
 
     static func config(_ offset: UInt32, _ bytes: [UInt8]) -> [UInt8] {
         Bytes.of(offset) + Bytes.of(UInt32(bytes.count)) + Bytes.of(UInt32(0)) + bytes
-    }
-}
-
-/// Open files of every kind that a front-end might send.
-final class TestFiles {
-    enum Kind: Sendable { case memory, small, socket, pipe, directory, null, readOnly }
-
-    private let memory: SharedMemory
-    private let small: SharedMemory
-    private let sockets: UnixSocketPair
-    private let pipe = Pipe()
-    private let directory: OwnedFD
-    private let null: OwnedFD
-    private let readOnly: OwnedFD
-
-    init() throws {
-        memory = try SharedMemory(count: 4 << 20)
-        small = try SharedMemory(count: 4096)
-        sockets = try UnixSocket.pair()
-        directory = try File.open("/tmp", [])
-        null = try File.open("/dev/null", .writable)
-        readOnly = try File.open("/proc/self/exe", [])
-    }
-
-    func raw(_ kind: Kind) -> Int32 {
-        switch kind {
-        case .memory: memory.descriptor.raw
-        case .small: small.descriptor.raw
-        case .socket: sockets.one.descriptor.raw
-        case .pipe: pipe.fileHandleForReading.fileDescriptor
-        case .directory: directory.raw
-        case .null: null.raw
-        case .readOnly: readOnly.raw
-        }
     }
 }
 

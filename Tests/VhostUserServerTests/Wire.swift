@@ -1,5 +1,7 @@
+import Glibc
 import Host
 import Testing
+import VirtioBlock
 import VirtioSpec
 
 @testable import VhostUserFrontend
@@ -82,6 +84,57 @@ extension BlockDriver {
     }
 }
 
+extension BlockDriver {
+    /// Offers a request whose data lies at `address`; neither shown nor kicked.
+    func offerTransfer(
+        _ type: UInt32, _ sector: UInt64, _ address: UInt64, _ count: Int, token: UInt64 = 0
+    ) {
+        let place = ram.allocate(32)
+        ram.write(Bytes.of(type) + Bytes.of(UInt32(0)) + Bytes.of(sector), at: place)
+        let isRead = type == BlockRequestType.in
+        let data =
+            isRead ? DriverBuffer.writable(address, count) : DriverBuffer.readable(address, count)
+        #expect(
+            queues[0].offer([.readable(place, 16), data, .writable(place + 16, 1)], token: token)
+                != nil)
+    }
+
+    /// One such request from beginning to end: the bytes that the device says it wrote.
+    func transfer(
+        _ type: UInt32, _ sector: UInt64, _ address: UInt64, _ count: Int
+    ) throws -> UInt32 {
+        offerTransfer(type, sector, address, count)
+        return try finishOne()
+    }
+
+    /// One chain of any form from beginning to end.
+    func run(_ buffers: [DriverBuffer]) throws -> UInt32 {
+        #expect(queues[0].offer(buffers, token: 0) != nil)
+        return try finishOne()
+    }
+
+    private func finishOne() throws -> UInt32 {
+        queues[0].submit()
+        try queues[0].waitForUsed(milliseconds: deadline)
+        return try #require(try queues[0].reap()).written
+    }
+}
+
+extension DriverQueue {
+    /// The head in the available ring at free-running `index`.
+    func availableHead(_ index: UInt16) -> UInt16 {
+        let (mapping, start, _) = ram.place(available)
+        return mapping.load16(at: start + 4 + Int(index & (size - 1)) * 2)
+    }
+
+    // Each takes what was signalled; false where nothing was, or not for ten seconds.
+    func takeKick() -> Bool { kick.drain() }
+    func takeCall() -> Bool { call.drain() }
+    func takeError() -> Bool { error.drain() }
+    func waitForCall() -> Bool { call.wait(milliseconds: 10_000) }
+    func waitForError() -> Bool { error.wait(milliseconds: 10_000) }
+}
+
 struct OfferedRead {
     let ram: GuestRAM
     let place: UInt64
@@ -94,10 +147,26 @@ extension Backend {
     /// Whether the next front-end gets a disk that works.
     func servesAnother() throws -> Bool { try driver().works() }
 
+    /// A disk whose answers wait for the store's gate.
+    convenience init(held store: HeldStore) throws {
+        try self.init(
+            HeldStore.Lane.self, store, BlockOptions(byteCount: store.byteCount, queueCount: 4))
+    }
+
     /// A connection with everything negotiated and nothing shared.
     func negotiated(_ features: ProtocolFeatures = .max) throws -> FrontendConnection {
         let connection = try connect()
         try connection.negotiate(features)
         return connection
     }
+}
+
+/// Looks again and again until `condition` holds, for three seconds at most.
+func soon(_ condition: () -> Bool) -> Bool {
+    let end = Clock.nanoseconds() + 3_000_000_000
+    while Clock.nanoseconds() < end {
+        if condition() { return true }
+        sched_yield()
+    }
+    return condition()
 }

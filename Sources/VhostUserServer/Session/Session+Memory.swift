@@ -48,6 +48,7 @@ extension Session {
     }
 
     private func sayMemory() {
+        hasHadMemory = true
         let bytes = map.regions.reduce(UInt64(0)) { $0 + $1.byteCount }
         logger.debug("guest memory: \(bytes >> 20) MiB in \(map.regions.count) regions")
     }

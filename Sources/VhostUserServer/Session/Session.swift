@@ -19,6 +19,8 @@ final class Session {
     var vrings: [Vring]
     private var status: UInt64 = 0
     private var hasSaidFeatures = false
+    /// A memory table or a region has come.
+    var hasHadMemory = false
     private var refusals = 0
     private static let refusalsSaid = 20
 
@@ -49,6 +51,11 @@ final class Session {
         do throws(MessageChannel.End) {
             while true { try serveOne(channel) }
         } catch { end = error }
+        if hasSaidFeatures, !hasHadMemory {
+            // QEMU, for one, gives up like this where it has no memory that it could share.
+            logger.warning(
+                "the front-end shared no memory; if a guest was to run, \(Hint.memoryNotShared)")
+        }
         if end != .terminated { stopAll() }
         return end
     }
