@@ -78,7 +78,7 @@ let package = Package(
             ]),
         tests("VhostUserProtocolTests", ["VhostUserProtocol", "VirtioSpec"]),
         tests("BlockStoresTests", ["BlockStores", "Host"]),
-        tests("RingwayBlkTests", ["ringway-blk", "VhostUserFrontend", "VirtioSpec"]),
+        tests("RingwayBlkTests", ["ringway-blk", "VhostUserFrontend", "Host", "VirtioSpec"]),
         tests("VhostUserFrontendTests", ["VhostUserFrontend", "Host", "VirtioSpec"]),
     ]
 )

@@ -41,6 +41,8 @@ final class DatagramSocket {
 
     deinit { close(descriptor) }
 
+    func duplicate() -> Int32 { dup(descriptor) }
+
     func receive(seconds: Int32) throws -> String {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         guard unsafe poll(&entry, 1, seconds * 1000) == 1 else {
