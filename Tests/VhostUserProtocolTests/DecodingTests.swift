@@ -196,9 +196,9 @@ struct VariablePayloadTests {
     }
 
     @Test(
-        "A configuration access has 0 to 256 bytes",
+        "A configuration access has as many bytes as it says",
         arguments: [VhostUserRequest.getConfig, .setConfig],
-        [0, 1, 60, 255, 256])
+        [0, 1, 60, 256, 257, 4084])
     func configSizes(request: VhostUserRequest, size: Int) throws {
         let access = ConfigAccess(
             offset: 7, flags: 0, bytes: [UInt8](repeating: 9, count: size))
@@ -207,9 +207,9 @@ struct VariablePayloadTests {
     }
 
     @Test(
-        "A configuration access of more, or of another size than it says, is refused",
+        "A configuration access of another size than it says is refused",
         arguments: [VhostUserRequest.getConfig, .setConfig],
-        [(257, 257), (257, 256), (256, 257), (1, 0), (0, 1), (60, 59), (0xff00_0010, 16)])
+        [(257, 256), (256, 257), (1, 0), (0, 1), (60, 59), (0xff00_0010, 16)])
     func badConfigSizes(request: VhostUserRequest, access: (size: UInt32, bytes: Int)) {
         let payload = Self.config(size: access.size, bytes: access.bytes)
         #expect(throws: ProtocolViolation.payloadSize(request, payload.count)) {

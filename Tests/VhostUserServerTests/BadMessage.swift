@@ -84,6 +84,12 @@ extension BadMessage {
         } + [
             BadMessage("SET_OWNER with a file", .setOwner, files: [.memory]),
             BadMessage("two kicks", .setVringKick, Bytes.of(UInt64(1)), files: [.pipe, .pipe]),
+            BadMessage("a file for a kick", .setVringKick, Bytes.of(UInt64(0)), files: [.memory]),
+            BadMessage("a file for a call", .setVringCall, Bytes.of(UInt64(0)), files: [.readOnly]),
+            BadMessage("no error at all", .setVringError, Bytes.of(UInt64(0)), files: [.null]),
+            BadMessage(
+                "a folder for a kick", .setVringKick, Bytes.of(UInt64(0)), files: [.directory]),
+            BadMessage("a socket for a call", .setVringCall, Bytes.of(UInt64(0)), files: [.socket]),
             BadMessage("no kick", .setVringKick, Bytes.of(UInt64(1))),
             BadMessage("no call", .setVringCall, Bytes.of(UInt64(1))),
             BadMessage("no error", .setVringError, Bytes.of(UInt64(1))),
@@ -211,6 +217,7 @@ extension BadMessage {
         BadMessage("nothing at writeback", .setConfig, config(32, [])),
         BadMessage("beside writeback", .setConfig, config(33, [1])),
         BadMessage("beyond the space", .setConfig, config(256, [1])),
+        BadMessage("too much", .setConfig, config(0, [UInt8](repeating: 1, count: 257))),
         BadMessage("at the end of the world", .setConfig, config(.max, [1])),
     ]
 
@@ -223,9 +230,6 @@ extension BadMessage {
             BadMessage("GET_FEATURES with a file", .getFeatures, files: [.memory]),
             BadMessage("GET_PROTOCOL_FEATURES with a payload", .getProtocolFeatures, eight),
             BadMessage("a short GET_VRING_BASE", .getVringBase, [0, 0, 0, 0]),
-            BadMessage(
-                "a GET_CONFIG of 257 bytes", .getConfig,
-                config(0, [UInt8](repeating: 0, count: 257))),
             BadMessage(
                 "a GET_CONFIG without its bytes", .getConfig, Array(config(0, [0]).dropLast())),
             BadMessage("GET_STATUS with a file", .getStatus, files: [.memory]),

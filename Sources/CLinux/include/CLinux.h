@@ -32,7 +32,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -145,12 +144,7 @@ static inline int clinux_unix_stream(int fd) {
     return getpeername(fd, (struct sockaddr *)&peer, &peer_length) == 0 ? 2 : 0;
 }
 
-static inline void clinux_raise_descriptor_limit(void) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
+void clinux_raise_descriptor_limit(void);
 
 static inline int clinux_may_run_on(int cpu) {
     cpu_set_t set;
