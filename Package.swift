@@ -67,6 +67,7 @@ let package = Package(
             swiftSettings: strict),
         // Beside: the other end of the socket and of the ring. It shares nothing with the rooms above Host.
         room("VhostUserFrontend", ["Host", "VirtioSpec"]),
+        tests("GuestMemoryTests", ["GuestMemory", "Host", "VirtioSpec"]),
         tests(
             "VirtqueueTests",
             ["Virtqueue", "GuestMemory", "VhostUserFrontend", "Host", "VirtioSpec"]),

@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 import GuestMemory
 import Host
@@ -150,7 +149,7 @@ struct AddingTests {
 
     @Test("A file sealed against writing is refused", arguments: [0x8, 0x10] as [Int32])
     func sealed(seal: Int32) throws {  // F_SEAL_WRITE, F_SEAL_FUTURE_WRITE
-        let file = try MemoryFile(0x1000, flags: 2)  // MFD_ALLOW_SEALING
+        let file = try MemoryFile(0x1000, sealed: true)
         try #require(fcntl(file.descriptor.raw, 1033, seal) == 0)  // F_ADD_SEALS
         #expect(Self.refusal(file.descriptor) == .system(SystemError("mmap", EPERM)))
     }

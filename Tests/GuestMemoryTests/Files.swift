@@ -1,22 +1,19 @@
-import CLinux
 import GuestMemory
 import Host
 import Testing
 import VirtioSpec
 
-/// A memfd of `count` bytes with a name that nothing else in this process has.
+/// A memfd of `count` bytes with a name that nothing else in this process has, mapped nowhere.
 struct MemoryFile: ~Copyable {
     let descriptor: OwnedFD
     let name: String
 
-    init(_ count: UInt64, _ name: String = "plain", flags: UInt32 = 0) throws {
-        let name = "ringway-\(name)-\(UInt64.random(in: 0...UInt64.max))"
-        let raw = unsafe memfd_create(name, UInt32(MFD_CLOEXEC) | flags)
-        try #require(raw >= 0, "memfd_create: errno \(clinux_errno())")
-        let file = OwnedFD(adopting: raw)
-        try #require(ftruncate(raw, Int(count)) == 0, "ftruncate: errno \(clinux_errno())")
+    init(_ count: UInt64, hugePages: Bool = false, sealed: Bool = false) throws {
+        let name = "ringway-\(UInt64.random(in: 0...UInt64.max))"
+        let memory = try SharedMemory(
+            count: Int(count), name: name, hugePages: hugePages, sealed: sealed)
+        descriptor = try memory.descriptor.duplicate()
         self.name = name
-        descriptor = file
     }
 
     /// The same file, for reading alone.
@@ -46,11 +43,30 @@ enum Maps {
     }
 
     private static func text(_ file: String) throws -> String {
-        // Room for far more lines than there are; a file of /proc does not say how long it is.
-        let memory = try Mapping.anonymous(count: 64 << 20)
-        let count = try File.read(
-            File.open("/proc/self/\(file)", []), at: 0, into: memory, at: 0, count: memory.count)
-        return String(decoding: memory.bytes(at: 0, count: count), as: UTF8.self)
+        try Files.text("/proc/self/\(file)")
+    }
+}
+
+enum Files {
+    /// What a file of the kernel's holds; it does not say beforehand how much.
+    static func text(_ path: String) throws -> String {
+        let file = try File.open(path, [])
+        let memory = try Mapping.anonymous(count: 4096)
+        var bytes: [UInt8] = []
+        while true {
+            let count = try File.read(
+                file, at: UInt64(bytes.count), into: memory, at: 0, count: memory.count)
+            bytes += memory.bytes(at: 0, count: count)
+            guard count > 0 else { return String(decoding: bytes, as: UTF8.self) }
+        }
+    }
+
+    static func write(_ text: String, to path: String) throws {
+        let bytes = Array(text.utf8)
+        let memory = try Mapping.anonymous(count: bytes.count)
+        memory.write(bytes.span, at: 0)
+        try File.write(
+            File.open(path, .writable), at: 0, from: memory, at: 0, count: bytes.count)
     }
 }
 

@@ -1,4 +1,3 @@
-import CLinux
 import Testing
 
 @testable import Host

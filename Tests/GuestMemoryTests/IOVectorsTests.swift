@@ -191,18 +191,23 @@ struct IOVectorsTests {
     }
 
     @Test(
-        "Alignment is every buffer's, of address and of length",
+        "Alignment is every buffer's, of its address and of its length",
         arguments: [
-            ([(0, 512), (1024, 512)], true), ([(0, 512), (1024, 511)], false),
-            ([(0, 512), (1025, 512)], false), ([(8, 512)], false), ([(0, 8)], false), ([], true),
-        ] as [([(Int, Int)], Bool)])
-    func alignment(buffers: [(Int, Int)], expected: Bool) throws {
+            ([(0, 512), (1024, 512)], 512, 512, true), ([(0, 512), (1024, 511)], 512, 512, false),
+            ([(0, 512), (1025, 512)], 512, 512, false), ([(8, 512)], 512, 512, false),
+            ([(8, 512)], 4, 512, true), ([(4, 512), (1030, 512)], 4, 512, false),
+            ([(512, 8)], 512, 4, true), ([(512, 8)], 4, 512, false), ([], 512, 512, true),
+            ([(3, 5)], 1, 1, true),
+        ] as [([(Int, Int)], Int, Int, Bool)])
+    func alignment(
+        buffers: [(Int, Int)], memoryAlignment: Int, length: Int, expected: Bool
+    ) throws {
         let memory = try Mapping.anonymous(count: 4096)
         var list = IOVectors(capacity: 4)
         for (offset, count) in buffers {
             #expect(list.append(memory, at: offset, count: count) == true)
         }
-        let isAligned = list.isAligned(to: 512)
+        let isAligned = list.isAligned(memory: memoryAlignment, length: length)
         #expect(isAligned == expected)
     }
 

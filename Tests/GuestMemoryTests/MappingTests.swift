@@ -1,5 +1,3 @@
-import CLinux
-import Foundation
 import GuestMemory
 import Host
 import Testing
@@ -131,8 +129,7 @@ struct MappingTests {
     @Test("A mapping of huge pages goes whole")
     func hugePagesUnmapped() throws {
         try HugePages.allowing(4) {
-            let huge = UInt32(MFD_HUGETLB)
-            let file = try MemoryFile(4 << 20, "huge", flags: huge)
+            let file = try MemoryFile(4 << 20, hugePages: true)
             var map: GuestMap? = try GuestMap.empty.adding(
                 .at(0, 0x1000, offset: 0x20_0000), file: file.descriptor)
             #expect(map?.regions.count == 1)
@@ -163,18 +160,16 @@ enum HugePages {
     /// Runs `body` with leave for `count` huge pages more than the host keeps ready.
     static func allowing(_ count: Int, _ body: () throws -> Void) throws {
         try turn.take { () throws in
-            let before = try #require(FileManager.default.contents(atPath: path))
-            let old = String(decoding: before, as: UTF8.self)
-            let number = Int(old.prefix { $0.isNumber }) ?? 0
-            try set("\(max(number, count))")
-            defer { try? set(old) }
+            let before = try Files.text(path)
+            let number = Int(before.prefix { $0.isNumber }) ?? 0
+            do {
+                try Files.write("\(max(number, count))", to: path)
+            } catch {
+                Issue.record("huge pages can't be had: \(path) can't be written: \(error)")
+                throw error
+            }
+            defer { try? Files.write(before, to: path) }
             try body()
         }
-    }
-
-    private static func set(_ text: String) throws {
-        let file = try FileHandle(forWritingTo: URL(filePath: path))
-        try file.write(contentsOf: Data(text.utf8))
-        try file.close()
     }
 }

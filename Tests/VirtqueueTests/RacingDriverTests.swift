@@ -21,20 +21,28 @@ struct RacingDriverTests {
         let bench = try RingBench(size: size, eventIndex: eventIndex, ram: ram)
         let nonsense = Nonsense(bench.driver)
         let isOver = Atomic<Bool>(false)
+        let turns = Atomic<Int>(0)
         let random = Seeded()
         let thread = try Thread(name: "nonsense") {
             var random = random
-            while !isOver.load(ordering: .relaxed) { nonsense.write(&random) }
+            while !isOver.load(ordering: .relaxed) {
+                nonsense.write(&random)
+                turns.add(1, ordering: .relaxed)
+            }
         }
         var counts = Counts()
-        for _ in 0..<3000 {
+        // Until both have done enough; the bound is far beyond that.
+        for _ in 0..<500_000
+        where counts.accepted < 300 || counts.refused < 1000
+            || turns.load(ordering: .relaxed) < 3000
+        {
             try bench.restart(base: 0, eventIndex: eventIndex)
             counts.drain(bench)
         }
         isOver.store(true, ordering: .relaxed)
         thread.join()
-        #expect(counts.accepted > 0, "\(random.note)")
-        #expect(counts.refused > 0, "\(random.note)")
+        #expect(counts.accepted >= 300, "\(random.note)")
+        #expect(counts.refused >= 1000, "\(random.note)")
         #expect(counts.lost == 0, "\(random.note)")
     }
 }
