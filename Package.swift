@@ -9,7 +9,6 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
 ]
 
-let collections = Target.Dependency.product(name: "BasicContainers", package: "swift-collections")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -30,7 +29,6 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     ],
     targets: [
@@ -45,19 +43,19 @@ let package = Package(
         // L2: the guest's memory.
         room("GuestMemory", ["Host", "VirtioSpec"]),
         // L3: rings and messages, pure.
-        room("Virtqueue", ["GuestMemory", "VirtioSpec", collections]),
+        room("Virtqueue", ["GuestMemory", "VirtioSpec"]),
         room("VhostUserProtocol", ["VirtioSpec"]),
         // L4, L5: what a device is, and the block device.
         room("VirtioDevice", ["VirtioSpec"]),
-        room("VirtioBlock", ["VirtioDevice", "Host", "VirtioSpec", collections]),
+        room("VirtioBlock", ["VirtioDevice", "Host", "VirtioSpec"]),
         // L6: where the bytes are kept.
-        room("BlockStores", ["Host", "GuestMemory", "VirtioSpec", collections]),
+        room("BlockStores", ["Host", "GuestMemory", "VirtioSpec"]),
         // L7: sessions and workers.
         room(
             "VhostUserServer",
             [
                 "BlockStores", "GuestMemory", "Host", "VhostUserProtocol", "VirtioBlock",
-                "VirtioDevice", "VirtioSpec", "Virtqueue", collections, logging,
+                "VirtioDevice", "VirtioSpec", "Virtqueue", logging,
             ]),
         .executableTarget(
             name: "ringway-blk",
@@ -75,7 +73,7 @@ let package = Package(
             "VhostUserServerTests",
             [
                 "VhostUserServer", "BlockStores", "VirtioBlock", "VhostUserFrontend", "Host",
-                "VirtioSpec", logging,
+                "VirtioSpec", "ringway-blk", logging,
             ]),
         tests("VhostUserProtocolTests", ["VhostUserProtocol", "VirtioSpec"]),
         tests("BlockStoresTests", ["BlockStores", "Host"]),

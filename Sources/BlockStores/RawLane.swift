@@ -1,4 +1,3 @@
-import BasicContainers
 import Host
 
 /// One queue's io_uring traffic with a raw file: any number of requests in flight, short transfers
@@ -24,7 +23,7 @@ public struct RawLane: BlockLane, ~Copyable {
 
     private let store: RawStore
     private var table: IOVectorTable
-    private var transfers: RigidArray<Transfer>
+    private var transfers: Table<Transfer>
     private var bounce: BounceBuffer
     private let zeroes: Mapping
     private var zeroList: IOVectors
@@ -45,7 +44,7 @@ public struct RawLane: BlockLane, ~Copyable {
         self.zeroes = zeroes
         zeroList = IOVectors(capacity: Self.zeroesPerCall)
         let idle = Transfer(step: .flush, offset: 0, left: 0, isDurable: false, isAdvice: false)
-        transfers = RigidArray(repeating: idle, count: slots)
+        transfers = Table(count: slots) { _ in idle }
     }
 
     public mutating func submit(

@@ -40,6 +40,8 @@ public struct Server: ~Copyable {
 
     /// Returns when a signal asked for the end, or when the last front-end has gone that may come.
     public func run(_ endpoint: consuming Endpoint) {
+        // A call whose pipe nobody reads any more must not end the program around us.
+        Signals.ignoreBrokenPipes()
         switch consume endpoint {
         case .listener(let listener): runListening(listener)
         case .connected(let socket): _ = serve(socket)

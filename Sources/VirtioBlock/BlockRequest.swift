@@ -1,4 +1,3 @@
-import BasicContainers
 import Host
 import VirtioSpec
 
@@ -55,7 +54,7 @@ public struct BlockRules: Sendable {
     /// `BlockOptions.rangesPerRequest` ranges.
     public func judge(
         readable: inout IOVectors, writable: inout IOVectors,
-        ranges: inout RigidArray<BlockRange>, from first: Int
+        ranges: inout Table<BlockRange>, from first: Int
     ) -> BlockRequest {
         writable.dropLast(1)
         // One copy of the header, so that nothing can change between the look and the deed.
@@ -91,7 +90,7 @@ public struct BlockRules: Sendable {
     }
 
     private func judgeRanges(
-        _ data: borrowing IOVectors, _ ranges: inout RigidArray<BlockRange>, _ start: Int,
+        _ data: borrowing IOVectors, _ ranges: inout Table<BlockRange>, _ start: Int,
         discarding: Bool
     ) -> BlockRequest {
         guard !isReadOnly else { return .refuse(.ioError) }

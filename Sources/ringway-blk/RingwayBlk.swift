@@ -82,7 +82,6 @@ struct RingwayBlk: ParsableCommand {
         let workerOptions = try workers.options()
         // Before any thread is started, so that none of them is the one a signal picks.
         let termination = try Signals.termination()
-        Signals.ignoreBrokenPipes()
         Limits.raiseDescriptors()
         // Without io_uring nothing would work, and it is better to hear that now.
         do { _ = try IORing(depth: 8) } catch {

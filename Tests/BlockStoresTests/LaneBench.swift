@@ -4,18 +4,45 @@ import Host
 import func Foundation.NSTemporaryDirectory
 import struct Foundation.UUID
 
-/// A lane, a ring and memory to move: what a worker has, without a queue.
-final class LaneBench<Lane: BlockLane & ~Copyable> {
+/// A lane and the ring it works through.
+private struct Works<Lane: BlockLane & ~Copyable>: ~Copyable {
     private var lane: Lane
     private var ring: IORing
+
+    init(_ store: Lane.Store, slots: Int, buffers: Int) throws {
+        let lane = try Lane(store, slots: slots, buffers: buffers)
+        ring = try IORing(depth: slots)
+        self.lane = lane
+    }
+
+    mutating func submit(
+        _ request: StoreRequest, _ buffers: borrowing IOVectors, slot: Int
+    ) -> StoreOutcome? {
+        lane.submit(request, buffers, slot: slot, &ring)
+    }
+
+    mutating func wait() -> (slot: Int, outcome: StoreOutcome) {
+        while true {
+            while let done = ring.next() {
+                let slot = Int(done.tag)
+                if let outcome = lane.complete(slot: slot, result: done.result, &ring) {
+                    return (slot, outcome)
+                }
+            }
+            ring.submitAndWait()
+        }
+    }
+}
+
+/// A lane, a ring and memory to move: what a worker has, without a queue.
+final class LaneBench<Lane: BlockLane & ~Copyable> {
+    private var works: Works<Lane>
     let memory: Mapping
 
     init(_ store: Lane.Store, slots: Int = 64, buffers: Int = 4096) throws {
-        let lane = try Lane(store, slots: slots, buffers: buffers)
-        let ring = try IORing(depth: slots)
+        let works = try Works<Lane>(store, slots: slots, buffers: buffers)
         memory = try Mapping.anonymous(count: 16 << 20)
-        self.lane = lane
-        self.ring = ring
+        self.works = works
     }
 
     /// `count` bytes of memory from `offset` on, in buffers of `piece` bytes that lie `gap` apart.
@@ -52,21 +79,11 @@ final class LaneBench<Lane: BlockLane & ~Copyable> {
         for piece in pieces {
             precondition(buffers.append(memory, at: piece.lowerBound, count: piece.count))
         }
-        return lane.submit(request, buffers, slot: slot, &ring)
+        return works.submit(request, buffers, slot: slot)
     }
 
     /// Waits for the next request to end: its slot and outcome.
-    func wait() -> (slot: Int, outcome: StoreOutcome) {
-        while true {
-            while let done = ring.next() {
-                let slot = Int(done.tag)
-                if let outcome = lane.complete(slot: slot, result: done.result, &ring) {
-                    return (slot, outcome)
-                }
-            }
-            ring.submitAndWait()
-        }
-    }
+    func wait() -> (slot: Int, outcome: StoreOutcome) { works.wait() }
 
     /// Runs one request to its end.
     func run(_ request: StoreRequest, _ pieces: [Range<Int>] = []) -> StoreOutcome {

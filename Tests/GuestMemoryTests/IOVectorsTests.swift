@@ -7,11 +7,12 @@ private final class Cuts {
     var list: IOVectors
     /// For each byte of the list where it lies in `memory`.
     var places: [Int] = []
-    var random = Seeded()
+    var random: Seeded
 
-    init(pieces: Int, longest: Int = 40) throws {
+    init(pieces: Int, round: Int = 0, longest: Int = 40) throws {
+        random = Seeded(round)
         memory = try Mapping.anonymous(count: (pieces + 1) * (longest + 8))
-        list = IOVectors(capacity: pieces)
+        list = IOVectors(capacity: pieces + 1)
         // Behind each other or with a hole between, so that some merge.
         var next = 0
         for _ in 0..<pieces {
@@ -83,7 +84,7 @@ struct IOVectorsTests {
 
     @Test("Dropping from both ends leaves the middle", arguments: 0..<40)
     func dropping(round: Int) throws {
-        let cuts = try Cuts(pieces: 12)
+        let cuts = try Cuts(pieces: 12, round: round)
         for step in 0..<12 {
             let (first, last) = (cuts.below(30), cuts.below(30))
             cuts.list.dropFirst(first)
@@ -112,7 +113,7 @@ struct IOVectorsTests {
 
     @Test("Two words are read at any offset where sixteen bytes are left", arguments: 0..<10)
     func words(round: Int) throws {
-        let cuts = try Cuts(pieces: 10)
+        let cuts = try Cuts(pieces: 10, round: round)
         let bytes = cuts.expected
         for offset in -1...bytes.count + 1 {
             let words = cuts.list.words(at: offset)
@@ -130,7 +131,7 @@ struct IOVectorsTests {
 
     @Test("Writing touches the bytes from an offset on, and no others", arguments: 0..<40)
     func write(round: Int) throws {
-        let cuts = try Cuts(pieces: 8)
+        let cuts = try Cuts(pieces: 8, round: round)
         let bytes = cuts.bytes(cuts.below(200))
         let offset = cuts.below(cuts.list.byteCount + 10)
         let expected = cuts.all(with: bytes, at: offset)
@@ -140,7 +141,7 @@ struct IOVectorsTests {
 
     @Test("Filling from a mapping touches as many bytes as asked", arguments: 0..<40)
     func fill(round: Int) throws {
-        let cuts = try Cuts(pieces: 8)
+        let cuts = try Cuts(pieces: 8, round: round)
         let bytes = cuts.bytes(300)
         let source = try Mapping.anonymous(count: 300)
         source.write(bytes.span, at: 0)
@@ -153,7 +154,7 @@ struct IOVectorsTests {
 
     @Test("Draining copies as many bytes as asked, and no more", arguments: 0..<40)
     func drain(round: Int) throws {
-        let cuts = try Cuts(pieces: 8)
+        let cuts = try Cuts(pieces: 8, round: round)
         let target = try Mapping.anonymous(count: 400)
         target.fill(0xee, at: 0, count: 400)
         let (start, count) = (cuts.below(100), cuts.below(300))
@@ -167,7 +168,7 @@ struct IOVectorsTests {
 
     @Test("Clearing sets every byte of the list to zero, and no other", arguments: 0..<10)
     func clear(round: Int) throws {
-        let cuts = try Cuts(pieces: 8)
+        let cuts = try Cuts(pieces: 8, round: round)
         let zeroes = [UInt8](repeating: 0, count: cuts.places.count)
         let expected = cuts.all(with: zeroes, at: 0)
         cuts.list.clear()
@@ -176,7 +177,7 @@ struct IOVectorsTests {
 
     @Test("The last byte is the last one left", arguments: 0..<20)
     func lastByte(round: Int) throws {
-        let cuts = try Cuts(pieces: 8)
+        let cuts = try Cuts(pieces: 8, round: round)
         #expect(cuts.list.append(cuts.memory, at: 0, count: 1) == true)
         cuts.places.append(0)
         let drop = cuts.below(cuts.places.count - 1)

@@ -6,9 +6,10 @@ struct Seeded: RandomNumberGenerator {
     let seed: UInt64
     private var state: UInt64
 
-    init(_ seed: UInt64 = Self.chosen) {
-        self.seed = seed
-        state = seed
+    /// - Parameter stream: which of the many strings of numbers that begin with one seed.
+    init(_ stream: Int = 0) {
+        seed = Self.chosen
+        state = seed &+ UInt64(stream) &* 0xd134_2543_de82_ef95
     }
 
     static let chosen: UInt64 = {

@@ -22,8 +22,6 @@ final class Backend: Sendable {
         _ lane: Lane.Type, _ store: Lane.Store, _ options: BlockOptions,
         _ workers: WorkerOptions = WorkerOptions()
     ) throws {
-        // As every program that serves does.
-        Signals.ignoreBrokenPipes()
         let path = NSTemporaryDirectory() + "ringway-\(UUID().uuidString.prefix(8)).sock"
         let termination = try EventFD()
         let end = try termination.descriptor.duplicate().release()

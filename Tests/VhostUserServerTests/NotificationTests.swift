@@ -197,4 +197,26 @@ struct NotificationTests {
         queue.submit()
         #expect(queue.waitForCall())
     }
+
+    @Test(
+        "A request that comes just as the worker falls asleep is not lost",
+        arguments: [true, false])
+    func fallingAsleep(eventIndex: Bool) throws {
+        let backend = try Backend()
+        let driver = try backend.driver {
+            if !eventIndex { $0.features.remove(.eventIndex) }
+        }
+        let queue = driver.queues[0]
+        let place = driver.ram.allocate(1024)
+        driver.ram.fill(0, count: 16, at: place)
+        var lost = 0
+        for round in 0..<20_000 where lost == 0 {
+            _ = queue.offer([.readable(place, 16), .writable(place + 16, 513)], token: 0)
+            queue.submit()
+            lost += soon { (try? queue.reap()) ?? nil != nil } ? 0 : 1
+            // A little later each time, so that some come in the middle of falling asleep.
+            for _ in 0..<round % 1000 { Mapping.fullFence() }
+        }
+        #expect(lost == 0)
+    }
 }

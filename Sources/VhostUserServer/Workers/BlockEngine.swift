@@ -1,4 +1,3 @@
-import BasicContainers
 import BlockStores
 import GuestMemory
 import Host
@@ -55,18 +54,16 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
     private let identifier: [UInt8]
     private var lane: Lane
     private var buffers = ChainBuffers()
-    private var jobs: RigidArray<Job?>
+    private var jobs: Table<Job?>
     /// Room for each slot's ranges.
-    private var ranges: RigidArray<BlockRange>
+    private var ranges: Table<BlockRange>
 
     public init(_ service: BlockService<Lane.Store>, slots: Int) throws(SystemError) {
         lane = try Lane(service.store, slots: slots, buffers: QueueLimits.buffers)
         self.service = service
         identifier = service.block.identifier
-        jobs = RigidArray(capacity: slots)
-        for _ in 0..<slots { jobs.append(nil) }
-        ranges = RigidArray(
-            repeating: BlockRange(), count: slots * BlockOptions.rangesPerRequest)
+        jobs = Table(count: slots) { _ in nil }
+        ranges = Table(count: slots * BlockOptions.rangesPerRequest) { _ in BlockRange() }
     }
 
     public mutating func breathe(

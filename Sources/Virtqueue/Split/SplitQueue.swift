@@ -1,4 +1,3 @@
-import BasicContainers
 import GuestMemory
 import Host
 import VirtioSpec
@@ -20,7 +19,7 @@ public struct SplitQueue: ~Copyable {
     private var usedIndex: UInt16
     private var publishedIndex: UInt16
 
-    private var isInFlight: RigidArray<Bool>
+    private var isInFlight: Table<Bool>
     /// Chains taken and not yet given back.
     public private(set) var inFlight = 0
     /// Set once, by the first violation.
@@ -41,7 +40,7 @@ public struct SplitQueue: ~Copyable {
         seenIndex = base
         usedIndex = ring.usedIndex()
         publishedIndex = usedIndex
-        isInFlight = RigidArray(repeating: false, count: Int(ring.size.count))
+        isInFlight = Table(count: Int(ring.size.count)) { _ in false }
         table = PrivateTable(capacity: QueueLimits.indirectTable)
         self.ring = ring
     }
