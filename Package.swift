@@ -65,17 +65,18 @@ let package = Package(
             swiftSettings: strict),
         // Beside: the other end of the socket and of the ring. It shares nothing with the rooms above Host.
         room("VhostUserFrontend", ["Host", "VirtioSpec"]),
-        tests("GuestMemoryTests", ["GuestMemory", "Host", "VirtioSpec"]),
+        .target(name: "Randomness", path: "Tests/Randomness", swiftSettings: strict),
+        tests("GuestMemoryTests", ["GuestMemory", "Host", "VirtioSpec", "Randomness"]),
         tests(
             "VirtqueueTests",
-            ["Virtqueue", "GuestMemory", "VhostUserFrontend", "Host", "VirtioSpec"]),
+            ["Virtqueue", "GuestMemory", "VhostUserFrontend", "Host", "VirtioSpec", "Randomness"]),
         tests(
             "VhostUserServerTests",
             [
                 "VhostUserServer", "BlockStores", "VirtioBlock", "VhostUserFrontend", "Host",
-                "VirtioSpec", "ringway-blk", logging,
+                "VirtioSpec", "ringway-blk", logging, "Randomness",
             ]),
-        tests("VhostUserProtocolTests", ["VhostUserProtocol", "VirtioSpec"]),
+        tests("VhostUserProtocolTests", ["VhostUserProtocol", "VirtioSpec", "Randomness"]),
         tests("BlockStoresTests", ["BlockStores", "Host"]),
         tests("RingwayBlkTests", ["ringway-blk", "VhostUserFrontend", "Host", "VirtioSpec"]),
         tests("VhostUserFrontendTests", ["VhostUserFrontend", "Host", "VirtioSpec"]),

@@ -1,4 +1,5 @@
 import Host
+import Randomness
 import Testing
 
 /// A list of buffers cut from a mapping by chance, and the same bytes as one array of offsets.

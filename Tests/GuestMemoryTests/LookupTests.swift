@@ -1,5 +1,6 @@
 import GuestMemory
 import Host
+import Randomness
 import Testing
 import VirtioSpec
 

@@ -1,3 +1,4 @@
+import Randomness
 import Testing
 import VhostUserProtocol
 import VirtioSpec
@@ -8,7 +9,7 @@ struct FuzzTests {
         "Every message with a rule has a decoding, whatever its payload holds",
         arguments: VhostUserRequest.allCases)
     func everyRuleDecodes(request: VhostUserRequest) throws {
-        var noise = Noise()
+        var noise = Seeded()
         for rule in [Rule.of(request)].compactMap({ $0 }) {
             for _ in 0..<200 {
                 let payload = Self.payload(rule.payload, &noise)
@@ -24,7 +25,7 @@ struct FuzzTests {
     }
 
     /// Random bytes of the right size.
-    private static func payload(_ rule: Rule.Payload, _ noise: inout Noise) -> [UInt8] {
+    private static func payload(_ rule: Rule.Payload, _ noise: inout Seeded) -> [UInt8] {
         switch rule {
         case .bytes(let count): return noise.bytes(count)
         case .memoryTable:
@@ -38,7 +39,7 @@ struct FuzzTests {
 
     @Test("A hundred thousand random messages are taken or refused")
     func randomMessages() {
-        var noise = Noise()
+        var noise = Seeded()
         var taken = 0
         for _ in 0..<100_000 {
             var header = MessageHeader(noise.bytes(12))

@@ -1,7 +1,5 @@
 import VirtioSpec
 
-import class Foundation.ProcessInfo
-
 @testable import VhostUserProtocol
 
 /// One well-formed message: its bytes as the specification lays them out, and what they mean.
@@ -157,28 +155,5 @@ extension Sample {
     var bit: UInt64? {
         guard case .bit(let number) = gate else { return nil }
         return number
-    }
-}
-
-/// Repeatable random numbers; the seed is RINGWAY_SEED where that is set.
-struct Noise: RandomNumberGenerator {
-    private var state: UInt64
-    let seed: UInt64
-
-    init() {
-        let given = ProcessInfo.processInfo.environment["RINGWAY_SEED"].flatMap { UInt64($0) }
-        seed = given ?? UInt64.random(in: 1...UInt64.max)
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state ^= state << 13
-        state ^= state >> 7
-        state ^= state << 17
-        return state
-    }
-
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        (0..<count).map { _ in UInt8(truncatingIfNeeded: next() >> 32) }
     }
 }

@@ -81,31 +81,3 @@ private final class Handed: Sendable {
     init(_ listener: consuming Mutex<UnixListener?>) { self.listener = listener }
     func take() -> UnixListener? { listener.withLock { $0.take() } }
 }
-
-/// Repeatable random bytes; the seed is part of a failing test's message.
-struct Noise: RandomNumberGenerator {
-    private var state: UInt64
-    let seed: UInt64
-
-    /// The seed is RINGWAY_SEED where that is set, so that a run can be had again.
-    init() {
-        let given = ProcessInfo.processInfo.environment["RINGWAY_SEED"].flatMap { UInt64($0) }
-        self.init(seed: given ?? UInt64.random(in: 1...UInt64.max))
-    }
-
-    init(seed: UInt64) {
-        self.seed = seed
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state ^= state << 13
-        state ^= state >> 7
-        state ^= state << 17
-        return state
-    }
-
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        (0..<count).map { _ in UInt8(truncatingIfNeeded: next() >> 32) }
-    }
-}

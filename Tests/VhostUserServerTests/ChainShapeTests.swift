@@ -1,3 +1,4 @@
+import Randomness
 import Testing
 import VhostUserFrontend
 import VirtioSpec
@@ -49,7 +50,7 @@ struct ChainShapeTests {
     func cut(cut: Cut, indirect: Bool) throws {
         let backend = try Backend()
         let driver = try driver(backend, indirect: indirect)
-        var noise = Noise()
+        var noise = Seeded()
         let data = noise.bytes(515 * 512)
         let answer = try driver.write(sector: 3, data, layout: cut.write)
         #expect(answer == BlockAnswer(status: 0, data: [], written: 1))

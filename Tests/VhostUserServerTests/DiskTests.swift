@@ -1,5 +1,6 @@
 import BlockStores
 import Host
+import Randomness
 import Testing
 import VhostUserFrontend
 import VirtioBlock
@@ -16,7 +17,7 @@ struct DiskTests {
             if !eventIndex { $0.features.remove(.eventIndex) }
             $0.indirect = indirect
         }
-        var noise = Noise()
+        var noise = Seeded()
         let data = noise.bytes(64 << 10)
         #expect(try driver.write(sector: 8, data).status == 0)
         let answer = try driver.read(sector: 8, count: data.count)

@@ -1,5 +1,6 @@
 import BlockStores
 import Host
+import Randomness
 import Testing
 import VhostUserFrontend
 import VirtioBlock
@@ -124,7 +125,7 @@ struct MemoryTests {
         var options = BlockDriver.Options()
         options.indirect = indirect
         let driver = try BlockDriver(backend.connect(), ram, options)
-        var noise = Noise()
+        var noise = Seeded()
         let data = noise.bytes(4096)
         ram.write(data, at: border - before)
         #expect(try driver.transfer(BlockRequestType.out, 5, border - before, 4096) == 1)

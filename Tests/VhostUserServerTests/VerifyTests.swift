@@ -1,5 +1,6 @@
 import BlockStores
 import Host
+import Randomness
 import Testing
 import VhostUserFrontend
 import VirtioBlock
@@ -55,7 +56,7 @@ final class Verifier {
 
     private let driver: BlockDriver
     private var slots: [Slot] = []
-    private var noise = Noise()
+    private var noise = Seeded()
     private(set) var mismatches = 0
     var seed: UInt64 { noise.seed }
 

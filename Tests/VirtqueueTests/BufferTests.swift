@@ -1,4 +1,5 @@
 import Host
+import Randomness
 import Testing
 import VhostUserFrontend
 import VirtioSpec

@@ -1,5 +1,6 @@
 import GuestMemory
 import Host
+import Randomness
 import Synchronization
 import Testing
 import VhostUserFrontend
