@@ -17,8 +17,11 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
     /// A disabled ring takes nothing: for a disk there is no way to serve without side effects.
     var isEnabled: Bool
     var isStopping = false
-    /// Mappings that are gone from memory and may still be in use by what is in flight.
+    /// Mappings that are gone from memory and may still be in use by what is in flight; held, and
+    /// so mapped, until they are not.
     private var leaving: [Mapping]?
+    /// The control plane waits to hear that they are not.
+    private var owesAnswer = false
     private var misplaced: RingPlacementFault?
 
     private var isWaitingForKick = false
@@ -171,12 +174,13 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
             misplaced = error
         }
         memory = GuestMemory(map)
-        leaving = removed
+        leaving = (leaving ?? []) + removed
+        owesAnswer = true
     }
 
-    mutating func forgetMove() { leaving = nil }
+    mutating func forgetMove() { owesAnswer = false }
 
-    /// True once, when nothing in flight uses what was removed.
+    /// True once, when nothing in flight uses what was removed, if that is still to be answered.
     mutating func settledMove(_ logger: Logger) -> Bool {
         guard let mappings = leaving else { return false }
         for mapping in mappings where engine.touches(mapping) { return false }
@@ -185,7 +189,8 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
             logger.warning(
                 "the ring's memory was removed; it rests until that is back: \(misplaced)")
         }
-        return true
+        defer { owesAnswer = false }
+        return owesAnswer
     }
 
     mutating func settledStop(_ ring: inout IORing) -> WorkerAnswer? {
