@@ -43,13 +43,13 @@ let package = Package(
         // L2: the guest's memory.
         room("GuestMemory", ["Host", "VirtioSpec"]),
         // L3: rings and messages, pure.
-        room("Virtqueue", ["GuestMemory", "VirtioSpec"]),
+        room("Virtqueue", ["GuestMemory", "Host", "VirtioSpec"]),
         room("VhostUserProtocol", ["VirtioSpec"]),
         // L4, L5: what a device is, and the block device.
         room("VirtioDevice", ["VirtioSpec"]),
         room("VirtioBlock", ["VirtioDevice", "Host", "VirtioSpec"]),
         // L6: where the bytes are kept.
-        room("BlockStores", ["Host", "GuestMemory", "VirtioSpec"]),
+        room("BlockStores", ["Host"]),
         // L7: sessions and workers.
         room(
             "VhostUserServer",

@@ -172,15 +172,6 @@ public final class Mapping: @unchecked Sendable {
 
     @inlinable
     @inline(__always)
-    public func load64(at offset: Int) -> UInt64 {
-        check(offset, 8)
-        precondition(offset & 7 == 0)
-        let word = unsafe (base + offset).assumingMemoryBound(to: Atomic<UInt64>.self)
-        return unsafe UInt64(littleEndian: word.pointee.load(ordering: .relaxed))
-    }
-
-    @inlinable
-    @inline(__always)
     public func store64(_ value: UInt64, at offset: Int) {
         check(offset, 8)
         precondition(offset & 7 == 0)

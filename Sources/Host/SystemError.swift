@@ -26,9 +26,7 @@ public enum SystemErrorCode {
     public static let interrupted = EINTR
     public static let notSupported = EOPNOTSUPP
     public static let notConnected = ECONNREFUSED
-    public static let timedOut = ETIMEDOUT
     public static let noEntry = ENOENT
-    public static let inUse = EADDRINUSE
     public static let accessDenied = EACCES
     public static let notPermitted = EPERM
     public static let noSpace = ENOSPC

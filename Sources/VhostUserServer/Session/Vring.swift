@@ -29,13 +29,4 @@ final class Vring {
         kick = nil
         call = nil
     }
-
-    /// As at the start of a session.
-    func reset() {
-        stop(base: 0)
-        error = nil
-        isEnabled = false
-        size = nil
-        addresses = nil
-    }
 }

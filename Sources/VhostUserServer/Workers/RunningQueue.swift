@@ -23,6 +23,8 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
     /// The control plane waits to hear that they are not.
     private var owesAnswer = false
     private var misplaced: RingPlacementFault?
+    /// Some of the guest's memory was found missing.
+    private var isLost = false
 
     private var isWaitingForKick = false
     /// Tells one kick descriptor's wait from another's; goes on from queue to queue.
@@ -47,8 +49,6 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
         // The driver may have missed a call while nobody ran the queue.
         signalCall()
     }
-
-    private var isLost = false
 
     private var mayTake: Bool { isEnabled && !isStopping && !isLost && misplaced == nil }
 
@@ -139,7 +139,8 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
     /// A driver that kicks has put something into its ring. Where the ring stays all zeroes, what
     /// was mapped is not the memory that the guest uses.
     private mutating func noticeForeignMemory(_ logger: Logger) {
-        guard idleKicks < 2, queue.isUntouched() else { return }
+        // One request settles it, and spares every later kick the look.
+        guard engine.counters.requests == 0, idleKicks < 2, queue.isUntouched() else { return }
         idleKicks += 1
         if idleKicks == 2 { logger.error("\(Hint.memoryNotShared)") }
     }
