@@ -19,9 +19,9 @@ struct RingwayBlk: ParsableCommand {
 
             Examples:
               truncate -s 10G disk.img
-              ringway-blk --socket-path /tmp/disk.sock --blk-file disk.img --serial DISK-0001
-              ringway-blk --socket-path /tmp/disk.sock --blk-file /dev/nvme0n1 --cache direct
-              ringway-blk --socket-path /tmp/scratch.sock --store memory:4G
+              ringway-blk --socket-path /tmp/d.sock --blk-file disk.img --serial DISK-1
+              ringway-blk --socket-path /tmp/d.sock --blk-file /dev/sdb --cache direct
+              ringway-blk --socket-path /tmp/d.sock --store memory:4G
             """)
 
     @OptionGroup(title: "Socket") var socket: SocketOptions
