@@ -1,0 +1,27 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The load generators, in a package of their own: who builds Ringway need not build these.
+let strict: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+]
+
+let package = Package(
+    name: "ringway-bench",
+    products: [.executable(name: "ringway-bench", targets: ["ringway-bench"])],
+    dependencies: [
+        .package(name: "ringway", path: ".."),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    ],
+    targets: [
+        .executableTarget(
+            name: "ringway-bench",
+            dependencies: [
+                .product(name: "VhostUserFrontend", package: "ringway"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict)
+    ]
+)
