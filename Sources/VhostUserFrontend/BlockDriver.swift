@@ -43,18 +43,7 @@ public final class BlockDriver {
         self.connection = connection
         self.ram = ram
         self.options = options
-        var wanted = options.features
-        if options.protocolFeatures == nil { wanted.remove(.protocolFeatures) }
-        let offeredFeatures = try connection.features()
-        for (feature, isWanted) in [(.packedRing, options.packed), (.inOrder, options.inOrder)]
-            as [(Features, Bool)]
-        {
-            if !isWanted { wanted.remove(feature) }
-            guard !isWanted || offeredFeatures.intersection(wanted).contains(feature) else {
-                throw .notOffered(feature)
-            }
-        }
-        features = offeredFeatures.intersection(wanted)
+        features = try Self.accept(connection.features(), options)
         if let some = options.protocolFeatures, features.contains(.protocolFeatures) {
             let offered = try connection.protocolFeaturesOffered()
             try connection.setProtocolFeatures(offered.intersection(some))
@@ -86,6 +75,22 @@ public final class BlockDriver {
     /// The queues as split rings, or as packed ones; none where they are the other.
     public var splitQueues: [SplitDriverQueue] { queues.compactMap { $0 as? SplitDriverQueue } }
     public var packedQueues: [PackedDriverQueue] { queues.compactMap { $0 as? PackedDriverQueue } }
+
+    /// What is accepted of the features that a back-end offers.
+    static func accept(
+        _ offered: Features, _ options: Options
+    ) throws(FrontendError) -> Features {
+        var accepted = offered.intersection(options.features)
+        if options.protocolFeatures == nil { accepted.remove(.protocolFeatures) }
+        let choices: [(Features, Bool)] = [
+            (.packedRing, options.packed), (.inOrder, options.inOrder),
+        ]
+        for (feature, isWanted) in choices {
+            if !isWanted { accepted.remove(feature) }
+            guard !isWanted || accepted.contains(feature) else { throw .notOffered(feature) }
+        }
+        return accepted
+    }
 
     private func shareMemory() throws(FrontendError) {
         guard options.memoryBySlots else { return try connection.setMemoryTable(ram) }

@@ -96,12 +96,12 @@ public final class PackedDriverQueue: DriverQueue {
             guard !isTable else { continue }
             // Only the last descriptor's id counts (§2.8.6).
             let isLast = place + 1 == entries
-            append(buffer.address, buffer.word(next: isLast ? nil : 0), id: isLast ? id : 0)
+            append(buffer, isLast ? 0 : DescriptorFlags.next, id: isLast ? id : 0)
         }
         if isTable {
             let table = tables.write(buffers, for: id, isPacked: true, ram)
-            let bytes = UInt64(buffers.count * PackedRingLayout.descriptorBytes)
-            append(table, bytes | UInt64(DescriptorFlags.indirect) << 32, id: id)
+            let bytes = buffers.count * PackedRingLayout.descriptorBytes
+            append(.readable(table, bytes), DescriptorFlags.indirect, id: id)
         }
         offers[Int(id)] = Offer(
             token: token, writableBytes: writable, entries: UInt16(entries), isOut: true)
@@ -110,13 +110,12 @@ public final class PackedDriverQueue: DriverQueue {
         return id
     }
 
-    /// - Parameter word: length, and flags above it, as `DriverBuffer.word` gives them.
-    private func append(_ address: UInt64, _ word: UInt64, id: UInt16) {
+    /// - Parameter flags: NEXT or INDIRECT.
+    private func append(_ buffer: DriverBuffer, _ flags: UInt16, id: UInt16) {
         let slot = availablePosition.slot
-        let flags = UInt16(truncatingIfNeeded: word >> 32) | availablePosition.availableFlags
-        let packed = word & 0xffff_ffff | UInt64(id) << 32 | UInt64(flags) << 48
+        let packed = buffer.packedWord(flags | availablePosition.availableFlags, id: id)
         let offset = offset(slot)
-        descriptorPart.memory.store64(address, at: offset)
+        descriptorPart.memory.store64(buffer.address, at: offset)
         if unpublished == 0 {
             curtain = (slot, packed)
         } else {
