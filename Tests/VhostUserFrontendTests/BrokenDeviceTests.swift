@@ -29,7 +29,8 @@ struct BrokenDeviceTests {
         }
     }
 
-    @Test("An id beyond the ring, one that is not out, or too many bytes", arguments: [true, false])
+    @Test(
+        "An id beyond the ring, one that is not out, or too many bytes", arguments: [true, false])
     func packedIDs(inOrder: Bool) throws {
         for (id, written) in [(8, 0), (0xffff, 0), (2, 0), (0, 11)] as [(UInt16, UInt32)] {
             var (driver, device) = try packed(inOrder: inOrder)
