@@ -29,12 +29,6 @@ struct buffers {
 
 enum { table_capacity = 1024, buffer_capacity = 2 * table_capacity + 512 };
 
-struct descriptor {
-    uint64_t address;
-    uint32_t length;
-    uint16_t flags, next; // A packed ring has the buffer id in `next`'s place, before the flags.
-};
-
 enum { flag_next = 1, flag_write = 2, flag_indirect = 4 };
 
 static inline void vectors_clear(struct vectors *list) {
@@ -140,24 +134,43 @@ struct violation {
     uint64_t address;
 };
 
-// Adds one descriptor's buffer to its list, if the chain's rules let it.
-static __attribute__((always_inline)) inline bool buffers_add(struct buffers *buffers, struct memory *memory,
-                               struct descriptor descriptor, uint16_t head,
-                               struct violation *violation) {
+// Copies an indirect table out of guest memory. Returns its entries, or 0 where it may not be.
+static inline size_t copy_table(struct memory *memory, uint64_t address, uint32_t bytes,
+                                uint16_t head, uint64_t *table, struct violation *violation) {
+    size_t count = bytes / 16;
+    if (bytes % 16 != 0 || count == 0 || count > table_capacity) {
+        *violation = (struct violation){.kind = indirect_length, .head = head, .bytes = bytes};
+        return 0;
+    }
+    if (!memory_read_table(memory, address, count, table)) {
+        *violation = (struct violation){
+            .kind = not_mapped, .head = head, .address = address, .bytes = bytes};
+        return 0;
+    }
+    return count;
+}
+
+// Adds one descriptor's buffer to its list, if the chain's rules let it. Inlined as it is in Swift:
+// clang by itself would not, and be slower.
+static __attribute__((always_inline)) inline bool buffers_add(struct buffers *buffers,
+                                                              struct memory *memory,
+                                                              uint64_t address, uint32_t length,
+                                                              bool is_writable, uint16_t head,
+                                                              struct violation *violation) {
     struct vectors *list = &buffers->writable;
-    if (!(descriptor.flags & flag_write)) {
+    if (!is_writable) {
         if (vectors_count(&buffers->writable) != 0) {
             *violation = (struct violation){.kind = readable_after_writable, .head = head};
             return false;
         }
         list = &buffers->readable;
     }
-    enum lookup lookup = memory_append(memory, descriptor.address, descriptor.length, list);
+    enum lookup lookup = memory_append(memory, address, length, list);
     if (lookup != found) {
         *violation = (struct violation){.kind = lookup == full ? too_many_buffers : not_mapped,
                                         .head = head,
-                                        .address = descriptor.address,
-                                        .bytes = descriptor.length};
+                                        .address = address,
+                                        .bytes = length};
         return false;
     }
     if (list->bytes > UINT32_MAX) {

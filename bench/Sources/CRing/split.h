@@ -3,10 +3,17 @@
 #define CRING_SPLIT_H
 
 #include "memory.h"
+#include "order.h"
+
+struct split_descriptor {
+    uint64_t address;
+    uint32_t length;
+    uint16_t flags, next;
+};
 
 struct split_queue {
     uint16_t size;
-    bool event_index;
+    bool event_index, is_in_order, is_broken;
     uint16_t next, seen, used, published;
     size_t in_flight;
     struct violation violation;
@@ -16,102 +23,85 @@ struct split_queue {
     uint32_t *used_ring;
     bool *is_in_flight;
     uint64_t *table;
+    struct order order;
 };
 
-static inline struct descriptor split_descriptor(uint64_t first, uint64_t second) {
-    return (struct descriptor){.address = first,
-                               .length = (uint32_t)second,
-                               .flags = (uint16_t)(second >> 32),
-                               .next = (uint16_t)(second >> 48)};
+static inline struct split_descriptor split_descriptor(uint64_t first, uint64_t second) {
+    return (struct split_descriptor){.address = first,
+                                     .length = (uint32_t)second,
+                                     .flags = (uint16_t)(second >> 32),
+                                     .next = (uint16_t)(second >> 48)};
+}
+
+static inline bool split_fail(struct split_queue *queue, struct violation violation) {
+    queue->violation = violation;
+    return false;
 }
 
 // 1 where the driver has made more available, 0 where not, -1 where it broke the ring.
 static inline int split_look(struct split_queue *queue) {
-    if (queue->violation.kind) return 0;
     uint16_t index = acquire16(queue->available_index);
     uint16_t ahead = index - queue->next;
+    if (ahead == 0 || queue->is_broken) return 0;
     if (ahead > queue->size) {
-        queue->violation = (struct violation){.kind = index_jump, .next = ahead};
+        split_fail(queue, (struct violation){.kind = index_jump, .next = ahead});
+        queue->is_broken = true;
         return -1;
     }
     queue->seen = index;
-    return ahead != 0;
+    return 1;
 }
 
-static inline bool split_take_table(struct split_queue *queue, struct descriptor descriptor,
+static inline bool split_take_table(struct split_queue *queue, struct split_descriptor descriptor,
                                     uint16_t head, struct memory *memory,
                                     struct buffers *buffers) {
-    struct violation *violation = &queue->violation;
-    if (descriptor.flags & flag_next) {
-        *violation = (struct violation){.kind = indirect_with_next, .head = head};
-        return false;
-    }
-    size_t count = descriptor.length / 16;
-    if (descriptor.length % 16 != 0 || count == 0 || count > table_capacity) {
-        *violation = (struct violation){
-            .kind = indirect_length, .head = head, .bytes = descriptor.length};
-        return false;
-    }
-    if (!memory_read_table(memory, descriptor.address, count, queue->table)) {
-        *violation = (struct violation){.kind = not_mapped,
-                                        .head = head,
-                                        .address = descriptor.address,
-                                        .bytes = descriptor.length};
-        return false;
-    }
+    if (descriptor.flags & flag_next)
+        return split_fail(queue, (struct violation){.kind = indirect_with_next, .head = head});
+    size_t count = copy_table(memory, descriptor.address, descriptor.length, head, queue->table,
+                              &queue->violation);
+    if (count == 0) return false;
     size_t index = 0;
     for (size_t step = 0; step < count; step++) {
-        struct descriptor entry =
+        struct split_descriptor entry =
             split_descriptor(queue->table[index * 2], queue->table[index * 2 + 1]);
-        if (entry.flags & flag_indirect) {
-            *violation = (struct violation){.kind = nested_indirect, .head = head};
+        if (entry.flags & flag_indirect)
+            return split_fail(queue, (struct violation){.kind = nested_indirect, .head = head});
+        if (!buffers_add(buffers, memory, entry.address, entry.length, entry.flags & flag_write,
+                         head, &queue->violation))
             return false;
-        }
-        if (!buffers_add(buffers, memory, entry, head, violation)) return false;
         if (!(entry.flags & flag_next)) return true;
         index = entry.next;
-        if (index >= count) {
-            *violation = (struct violation){
-                .kind = next_out_of_range, .head = head, .next = entry.next};
-            return false;
-        }
+        if (index >= count)
+            return split_fail(queue, (struct violation){
+                                         .kind = next_out_of_range, .head = head, .next = entry.next});
     }
-    *violation = (struct violation){.kind = chain_too_long, .head = head};
-    return false;
+    return split_fail(queue, (struct violation){.kind = chain_too_long, .head = head});
 }
 
 static inline bool split_take(struct split_queue *queue, uint16_t head, struct memory *memory,
                               struct buffers *buffers) {
-    struct violation *violation = &queue->violation;
-    if (head >= queue->size) {
-        *violation = (struct violation){.kind = head_out_of_range, .head = head};
-        return false;
-    }
-    if (queue->is_in_flight[head]) {
-        *violation = (struct violation){.kind = head_in_flight, .head = head};
-        return false;
-    }
-    vectors_clear(&buffers->readable);
-    vectors_clear(&buffers->writable);
+    if (head >= queue->size)
+        return split_fail(queue, (struct violation){.kind = head_out_of_range, .head = head});
+    if (queue->is_in_flight[head])
+        return split_fail(queue, (struct violation){.kind = head_in_flight, .head = head});
     uint16_t index = head;
     for (uint16_t step = 0; step < queue->size; step++) {
-        if (index >= queue->size) {
-            *violation =
-                (struct violation){.kind = next_out_of_range, .head = head, .next = index};
-            return false;
-        }
+        if (index >= queue->size)
+            return split_fail(
+                queue, (struct violation){.kind = next_out_of_range, .head = head, .next = index});
         const uint64_t *words = &queue->descriptors[(size_t)index * 2];
         uint64_t first = __atomic_load_n(&words[0], __ATOMIC_RELAXED);
         uint64_t second = __atomic_load_n(&words[1], __ATOMIC_RELAXED);
-        struct descriptor descriptor = split_descriptor(first, second);
+        struct split_descriptor descriptor = split_descriptor(first, second);
         if (descriptor.flags & flag_indirect)
             return split_take_table(queue, descriptor, head, memory, buffers);
-        if (!buffers_add(buffers, memory, descriptor, head, violation)) return false;
+        if (!buffers_add(buffers, memory, descriptor.address, descriptor.length,
+                         descriptor.flags & flag_write, head, &queue->violation))
+            return false;
         if (!(descriptor.flags & flag_next)) return true;
         index = descriptor.next;
     }
-    *violation = (struct violation){.kind = chain_too_long, .head = head};
-    return false;
+    return split_fail(queue, (struct violation){.kind = chain_too_long, .head = head});
 }
 
 // Takes the next chain: its head, or -1 where there is none, or -2 where the driver broke the ring.
@@ -121,22 +111,37 @@ static inline int32_t split_next(struct split_queue *queue, struct memory *memor
         int result = split_look(queue);
         if (result <= 0) return result - 1;
     }
-    if (queue->violation.kind) return -1;
+    if (queue->is_broken) return -1;
     uint16_t head = load16(&queue->available_ring[queue->next & (queue->size - 1)]);
-    if (!split_take(queue, head, memory, buffers)) return -2;
+    vectors_clear(&buffers->readable);
+    vectors_clear(&buffers->writable);
+    if (!split_take(queue, head, memory, buffers)) {
+        queue->is_broken = true;
+        return -2;
+    }
     queue->next++;
     queue->is_in_flight[head] = true;
     queue->in_flight++;
+    if (queue->is_in_order) order_take(&queue->order, head);
     return head;
 }
 
-static inline void split_complete(struct split_queue *queue, uint16_t head, uint32_t written) {
+static inline void split_give_back(struct split_queue *queue, uint16_t head, uint32_t written) {
     queue->is_in_flight[head] = false;
     queue->in_flight--;
     uint32_t *entry = &queue->used_ring[(size_t)(queue->used & (queue->size - 1)) * 2];
     __atomic_store_n(&entry[0], head, __ATOMIC_RELAXED);
     __atomic_store_n(&entry[1], written, __ATOMIC_RELAXED);
     queue->used++;
+}
+
+static inline void split_complete(struct split_queue *queue, uint16_t head, uint32_t written) {
+    if (!queue->is_in_order) {
+        split_give_back(queue, head, written);
+        return;
+    }
+    order_finish(&queue->order, head, written);
+    while (order_next(&queue->order, &head, &written)) split_give_back(queue, head, written);
 }
 
 // Shows the driver what was completed. Returns whether it wants a call.

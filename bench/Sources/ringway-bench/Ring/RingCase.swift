@@ -2,7 +2,7 @@ import CRing
 
 /// One thing to measure: a ring's form, the shape of its chains, and how many are there at once.
 struct RingCase: Equatable {
-    enum Form: String, CaseIterable { case split }
+    enum Form: String, CaseIterable { case split, packed }
 
     enum Shape: String, CaseIterable {
         /// A buffer of 4 KiB to write.

@@ -25,6 +25,9 @@ struct RingCount: ParsableCommand {
             case .split:
                 try count(SwiftSplitDevice.self, ringCase)
                 try count(CSplitDevice.self, ringCase)
+            case .packed:
+                try count(SwiftPackedDevice.self, ringCase)
+                try count(CPackedDevice.self, ringCase)
             }
         }
     }

@@ -12,6 +12,23 @@ protocol RingDevice: ~Copyable {
     mutating func breathe() -> Int
 }
 
+extension DeviceQueue where Self: ~Copyable {
+    /// The breath itself, the same for both forms of a ring. Returns whether a call is wanted, too.
+    @inline(__always)
+    fileprivate mutating func breathe(
+        _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
+    ) -> (count: Int, call: Bool) {
+        var count = 0
+        do throws(QueueViolation) {
+            while let chain = try next(&memory, &buffers) {
+                complete(chain, written: UInt32(truncatingIfNeeded: buffers.writable.byteCount))
+                count &+= 1
+            }
+        } catch { return (-1, false) }
+        return (count, publish())
+    }
+}
+
 struct SwiftSplitDevice: RingDevice, ~Copyable {
     private var queue: SplitQueue
     private var memory: GuestMemory
@@ -27,33 +44,61 @@ struct SwiftSplitDevice: RingDevice, ~Copyable {
 
     @inline(never)
     mutating func breathe() -> Int {
-        var count = 0
-        do throws(QueueViolation) {
-            while let chain = try queue.next(&memory, &buffers) {
-                queue.complete(
-                    chain, written: UInt32(truncatingIfNeeded: buffers.writable.byteCount))
-                count &+= 1
-            }
-        } catch { return -1 }
-        if queue.publish() { calls &+= 1 }
+        let (count, call) = queue.breathe(&memory, &buffers)
+        if call { calls &+= 1 }
         return count
     }
 }
 
+struct SwiftPackedDevice: RingDevice, ~Copyable {
+    private var queue: PackedQueue
+    private var memory: GuestMemory
+    private var buffers = ChainBuffers()
+    private var calls = 0
+
+    init(_ guest: RingGuest) throws {
+        let ring = try PackedRingMemory(guest.map, guest.addresses, size: UInt16(ring_size))
+        queue = PackedQueue(ring, base: .start, features: [.eventIndex])
+        memory = GuestMemory(guest.map)
+    }
+
+    @inline(never)
+    mutating func breathe() -> Int {
+        let (count, call) = queue.breathe(&memory, &buffers)
+        if call { calls &+= 1 }
+        return count
+    }
+}
+
+/// The device in C, of either form.
 @safe
-struct CSplitDevice: RingDevice, ~Copyable {
-    private let device: OpaquePointer
+struct CDevice: ~Copyable {
+    fileprivate let device: OpaquePointer
     /// Kept, because the device works in its memory.
     private let guest: RingGuest
 
-    init(_ guest: RingGuest) {
+    fileprivate init(_ form: RingCase.Form, _ guest: RingGuest) {
         self.guest = guest
-        unsafe device = guest.withC { unsafe ring_device_create(0, $0) }
+        unsafe device = guest.withC { unsafe ring_device_create(form == .packed ? 1 : 0, $0) }
     }
 
     deinit { unsafe ring_device_destroy(device) }
+}
 
-    mutating func breathe() -> Int { unsafe ring_breathe_split(device) }
+struct CSplitDevice: RingDevice, ~Copyable {
+    private let c: CDevice
+
+    init(_ guest: RingGuest) { c = CDevice(.split, guest) }
+
+    mutating func breathe() -> Int { unsafe ring_breathe_split(c.device) }
+}
+
+struct CPackedDevice: RingDevice, ~Copyable {
+    private let c: CDevice
+
+    init(_ guest: RingGuest) { c = CDevice(.packed, guest) }
+
+    mutating func breathe() -> Int { unsafe ring_breathe_packed(c.device) }
 }
 
 enum RingError: Error {

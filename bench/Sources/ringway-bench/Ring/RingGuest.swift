@@ -65,7 +65,7 @@ struct RingDriver: ~Copyable {
     init(_ form: RingCase.Form, _ shape: RingCase.Shape, _ guest: RingGuest) {
         self.guest = guest
         unsafe driver = guest.withC {
-            unsafe ring_driver_create(form == .split ? 0 : 1, shape.c, $0)
+            unsafe ring_driver_create(form == .packed ? 1 : 0, shape.c, $0)
         }
     }
 

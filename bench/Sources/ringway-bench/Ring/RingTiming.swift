@@ -59,6 +59,8 @@ struct RingRounds {
         switch ringCase.form {
         case .split:
             try time(SwiftSplitDevice.self, CSplitDevice.self, ringCase, rounds, apart: apart)
+        case .packed:
+            try time(SwiftPackedDevice.self, CPackedDevice.self, ringCase, rounds, apart: apart)
         }
     }
 
