@@ -26,6 +26,6 @@ let package = Package(
                 .product(name: "VhostUserFrontend", package: "ringway"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            swiftSettings: strict)
+            swiftSettings: strict),
     ]
 )
