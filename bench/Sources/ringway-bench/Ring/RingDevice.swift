@@ -12,23 +12,6 @@ protocol RingDevice: ~Copyable {
     mutating func breathe() -> Int
 }
 
-extension DeviceQueue where Self: ~Copyable {
-    /// The breath itself, the same for both forms of a ring. Returns whether a call is wanted, too.
-    @inline(__always)
-    fileprivate mutating func breathe(
-        _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
-    ) -> (count: Int, call: Bool) {
-        var count = 0
-        do throws(QueueViolation) {
-            while let chain = try next(&memory, &buffers) {
-                complete(chain, written: UInt32(truncatingIfNeeded: buffers.writable.byteCount))
-                count &+= 1
-            }
-        } catch { return (-1, false) }
-        return (count, publish())
-    }
-}
-
 struct SwiftSplitDevice: RingDevice, ~Copyable {
     private var queue: SplitQueue
     private var memory: GuestMemory
@@ -44,8 +27,15 @@ struct SwiftSplitDevice: RingDevice, ~Copyable {
 
     @inline(never)
     mutating func breathe() -> Int {
-        let (count, call) = queue.breathe(&memory, &buffers)
-        if call { calls &+= 1 }
+        var count = 0
+        do throws(QueueViolation) {
+            while let chain = try queue.next(&memory, &buffers) {
+                queue.complete(
+                    chain, written: UInt32(truncatingIfNeeded: buffers.writable.byteCount))
+                count &+= 1
+            }
+        } catch { return -1 }
+        if queue.publish() { calls &+= 1 }
         return count
     }
 }
@@ -64,8 +54,15 @@ struct SwiftPackedDevice: RingDevice, ~Copyable {
 
     @inline(never)
     mutating func breathe() -> Int {
-        let (count, call) = queue.breathe(&memory, &buffers)
-        if call { calls &+= 1 }
+        var count = 0
+        do throws(QueueViolation) {
+            while let chain = try queue.next(&memory, &buffers) {
+                queue.complete(
+                    chain, written: UInt32(truncatingIfNeeded: buffers.writable.byteCount))
+                count &+= 1
+            }
+        } catch { return -1 }
+        if queue.publish() { calls &+= 1 }
         return count
     }
 }
