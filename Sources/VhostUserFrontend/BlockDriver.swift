@@ -97,6 +97,12 @@ public final class BlockDriver {
         }
     }
 
+    /// Starts a stopped ring like new, in other memory: as after a reset of the queue.
+    public func renew(_ index: Int) throws(FrontendError) {
+        queues[index] = try queueShape.queue(ram)
+        try start(index, base: queues[index].start)
+    }
+
     /// Describes a ring and starts it where it is to go on.
     /// - Parameter base: as GET_VRING_BASE gave it, or `DriverQueue.start`.
     public func start(_ index: Int, base: UInt32) throws(FrontendError) {

@@ -28,7 +28,8 @@ public enum Placement: Equatable, Sendable {
         case .automatic:
             guard NUMA.nodeCount > 1 else { return }
             guard let node = NUMA.majority(of: map.allMappings) else {
-                return logger.info("the guest's memory is on no node yet; the worker stays where it is")
+                return logger.info(
+                    "the guest's memory is on no node yet; a worker stays where it is")
             }
             NUMA.settle(on: node)
             logger.info("the guest's memory is on node \(node); the worker runs there")
