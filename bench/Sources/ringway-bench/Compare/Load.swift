@@ -1,0 +1,111 @@
+import Foundation
+
+/// What a driver does to a back-end: the options of `ringway-bench blk`.
+struct Load: Codable {
+    enum Pattern: String, Codable { case randread, randwrite, read, write }
+
+    var pattern = Pattern.randread
+    /// Bytes of a request.
+    var blockSize = 4096
+    /// Requests in flight in each queue.
+    var depth = 32
+    var queues = 1
+    /// Queues that are set up and see no request.
+    var idleQueues = 0
+    /// Requests a second; nil: as many as get done.
+    var rate: Int?
+    /// Whether the driver sleeps until it is called, rather than looks all the time.
+    var usesInterrupts = false
+
+    /// - Parameters:
+    ///   - seconds: how long the measured window is, after `warmup` seconds of the same load.
+    func words(socket: String, seconds: Double, warmup: Double, cpu: Int) -> [String] {
+        var words = [
+            "blk", "--socket-path", socket, "--rw", pattern.rawValue, "--bs", "\(blockSize)",
+            "--qd", "\(depth)", "--queues", "\(queues)", "--seconds", text(seconds),
+            "--warmup", text(warmup), "--cpus", "\(cpu)", "--json",
+        ]
+        if idleQueues > 0 { words += ["--idle-queues", "\(idleQueues)"] }
+        if let rate { words += ["--rate", "\(rate)"] }
+        if usesInterrupts { words += ["--interrupts"] }
+        return words
+    }
+
+    private func text(_ seconds: Double) -> String {
+        seconds == seconds.rounded() ? "\(Int(seconds))" : "\(seconds)"
+    }
+}
+
+/// What `ringway-bench blk --json` says of a window.
+struct Sample: Codable {
+    struct Latency: Codable {
+        let avg: Double
+        let p50: Double
+        let p99: Double
+        let p999: Double
+    }
+
+    /// Nanoseconds of a cache line's round trip between the two cores.
+    struct RoundTrip: Codable {
+        let before: Double
+        let after: Double
+    }
+
+    let iops: Double
+    let mibPerSecond: Double
+    /// Microseconds.
+    let latency: Latency
+    let errors: Int
+    let roundTrip: RoundTrip?
+    /// Processor time of the back-end, in microseconds.
+    let cpuPerRequest: Double?
+    let residentKiB: Double?
+
+    enum CodingKeys: String, CodingKey {
+        case iops
+        case mibPerSecond = "mib_s"
+        case latency = "latency_us"
+        case errors
+        case roundTrip = "c2c_ns"
+        case cpuPerRequest = "cpu_us_per_io"
+        case residentKiB = "rss_kib"
+    }
+}
+
+/// How far apart the two cores were during a window. On a virtual machine they move by the second,
+/// and polled results with them, by twice: only windows of one distance compare.
+enum Distance: String, Codable, CaseIterable {
+    case near, far
+    /// The generator did not say.
+    case unknown
+
+    /// A round trip below this many nanoseconds is near.
+    static let border = 150.0
+
+    /// Nil where the cores moved within the window.
+    init?(_ roundTrip: Sample.RoundTrip?) {
+        guard let roundTrip else { self = .unknown; return }
+        switch (roundTrip.before < Self.border, roundTrip.after < Self.border) {
+        case (true, true): self = .near
+        case (false, false): self = .far
+        default: return nil
+        }
+    }
+}
+
+/// One measured window.
+struct Window: Codable {
+    let line: String
+    let backend: String
+    let round: Int
+    let date: Date
+    let load: Load
+    /// Nil where the cores moved meanwhile: such a window is kept, and counts for nothing.
+    let distance: Distance?
+    let sample: Sample
+    /// Of the back-end under load, without shared memory, which is the guest's.
+    let residentKiB: Int
+
+    /// Whether its figures count.
+    var counts: Bool { distance != nil && sample.errors == 0 }
+}
