@@ -42,17 +42,10 @@ struct BarChart {
             drawing.text(group.label, left - 10, y + height / 2 + 4, anchor: .end)
             for (index, value) in group.values.enumerated() {
                 let barTop = y + bar * Double(index)
-                guard let value else {
-                    drawing.text("no windows", left + 6, barTop + bar - 3, size: 10)
-                    continue
-                }
+                guard let value else { continue }
                 drawing.rectangle(
                     x: left, y: barTop, width: value * scale, height: bar - 1,
                     color: Drawing.colors[index % Drawing.colors.count])
-                let beside = group.target.map { abs($0 - value) * scale < 40 && $0 >= value }
-                let end = beside == true ? (group.target ?? value) : value
-                drawing.text(
-                    Scale.text(value), left + end * scale + 6, barTop + bar - 2.5, size: 11)
             }
             if let target = group.target {
                 let x = left + target * scale
@@ -61,6 +54,21 @@ struct BarChart {
         }
         drawing.line(left + scale, top - 6, left + scale, bottom, thickness: 1.5, dashes: "5 3")
         drawing.line(left, top - 6, left, bottom)
+        // Over all that is drawn.
+        for (row, group) in groups.enumerated() {
+            for (index, value) in group.values.enumerated() {
+                let y = top + each * Double(row) + bar * Double(index + 1) - 2.5
+                guard let value else {
+                    drawing.text("too few windows", left + 6, y - 0.5, size: 10)
+                    continue
+                }
+                // Beyond a target's mark that it would touch.
+                let target = group.target.map { $0 - value } ?? -1
+                let touches = target * scale > -4 && target * scale < 40
+                let end = touches ? value + max(target, 0) : value
+                drawing.text(two(value), left + end * scale + 6, y, size: 11)
+            }
+        }
         return drawing.svg
     }
 

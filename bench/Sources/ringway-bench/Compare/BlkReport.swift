@@ -54,7 +54,9 @@ struct BlkReport {
             window each. A window is *near* if a cache line's round trip between the two processors \
             took less than \(Int(Distance.border)) ns before and after it, *far* if neither did; \
             windows in which that changed are dropped. Ratios are of medians, near by near and far \
-            by far. \(choice) A median counts from \(min(2, comparison.rounds)) windows on.
+            by far. \(choice) A median counts from \(min(2, comparison.rounds)) windows on; *partly* \
+            says that some of the peers' configurations have too few there. CPU is the back-end's own \
+            threads; RSS is under load, without memory shared with the driver.
 
             """
     }
@@ -66,8 +68,9 @@ struct BlkReport {
             "windows, ours / peer's", "ours", "peer")
         for (result, contests) in zip(comparison.results, contests) {
             for one in contests {
+                let cores = one.distance.rawValue + (one.isPartial ? " (partly)" : "")
                 table.add(
-                    result.line.title, one.distance.rawValue, "**\(two(one.ratio))**",
+                    result.line.title, cores, "**\(two(one.ratio))**",
                     result.line.target.map(two) ?? "", one.cpuRatio.map(two) ?? "?",
                     "\(tenth(one.ours.p50)) / \(tenth(one.peer.p50))",
                     "\(tenth(one.ours.p99)) / \(tenth(one.peer.p99))",
@@ -124,7 +127,7 @@ struct BlkReport {
             }
             let dropped = result.windows.filter { !$0.counts }.count
             text += table.rows.isEmpty ? "No window counts.\n" : table.text
-            if dropped > 0 { text += "\nDropped: \(dropped) windows.\n" }
+            if dropped > 0 { text += "\nDropped windows: \(dropped).\n" }
             text += "\n"
         }
         return text

@@ -105,7 +105,7 @@ private func spawn(_ words: [String], output: String, errors: String) throws -> 
     let environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
     var argv = unsafe words.map { unsafe strdup($0) } + [nil]
     var envp = unsafe environment.map { unsafe strdup($0) } + [nil]
-    defer { for unsafe text in unsafe argv + envp { unsafe free(text) } }
+    defer { for unsafetext in unsafe argv + envp { unsafe free(text) } }
     var pid: pid_t = 0
     let code = unsafe posix_spawnp(&pid, words[0], &actions, &attributes, &argv, &envp)
     guard code == 0 else {
@@ -117,6 +117,7 @@ private func spawn(_ words: [String], output: String, errors: String) throws -> 
 extension CocoaError {
     /// The system's words for an error number.
     fileprivate static func text(of code: Int32) -> String {
-        POSIXErrorCode(rawValue: code).map { POSIXError($0).localizedDescription } ?? "error \(code)"
+        POSIXErrorCode(rawValue: code).map { POSIXError($0).localizedDescription }
+            ?? "error \(code)"
     }
 }

@@ -35,7 +35,8 @@ struct CompareBlk: ParsableCommand {
             "Bytes of the files (default: 1G in /dev/shm, 2G on the disk).", valueName: "size"))
     var fileSize: ByteSize?
 
-    @Option(help: ArgumentHelp("The folder for the file on a disk (default: --out).", valueName: "dir"))
+    @Option(
+        help: ArgumentHelp("The folder for the file on a disk (default: --out).", valueName: "dir"))
     var dir: String?
 
     @Flag(help: "A short round first; then only the best configuration of each side and line.")

@@ -55,6 +55,7 @@ struct Drawing {
                 + " \(style)/>")
     }
 
+    /// Text with a white rim, so that it is read over lines.
     mutating func text(
         _ text: String, _ x: Double, _ y: Double, anchor: Anchor = .start, size: Double = 12,
         bold: Bool = false, upward: Bool = false
@@ -63,7 +64,8 @@ struct Drawing {
         let turn = upward ? " transform=\"rotate(-90 \(n(x)) \(n(y)))\"" : ""
         elements.append(
             "<text x=\"\(n(x))\" y=\"\(n(y))\" text-anchor=\"\(anchor.rawValue)\""
-                + " font-size=\"\(n(size))\" fill=\"\(Self.ink)\"\(weight)\(turn)>"
+                + " font-size=\"\(n(size))\" fill=\"\(Self.ink)\" paint-order=\"stroke\""
+                + " stroke=\"white\" stroke-width=\"3\"\(weight)\(turn)>"
                 + "\(Self.escape(text))</text>")
     }
 

@@ -8,9 +8,14 @@ struct Machine {
         let cpuInfo = Self.text("/proc/cpuinfo").split(separator: "\n")
         let model = cpuInfo.first { $0.hasPrefix("model name") }?.split(separator: ":").last
         let memory = Self.text("/proc/meminfo").split(separator: " ").compactMap { Int($0) }.first
-        let release = Self.text("/etc/os-release").split(separator: "\n")
+        let release =
+            Self.text("/etc/os-release").split(separator: "\n")
             .first { $0.hasPrefix("PRETTY_NAME=") }?.dropFirst(12) ?? "unknown"
         let grouped = Self.text("/proc/sys/kernel/sched_autogroup_enabled").hasPrefix("1")
+        let probe = try? Child(
+            ["true"], cpu: stand.driverCPU, output: "/dev/null", errors: "/dev/null")
+        _ = probe?.wait(atMost: 5)
+        let raised = probe?.isRaised == true ? "raised to -20" : "not raised, for lack of privilege"
         facts = [
             ("date", "\(Self.day(start)) to \(Self.day(Date()))"),
             ("processor", (model ?? "unknown").trimmingCharacters(in: .whitespaces)),
@@ -18,7 +23,10 @@ struct Machine {
             ("memory", "\((memory ?? 0) >> 20) GiB"),
             ("kernel", Tool.firstLine(["uname", "-sr"])),
             ("system", release.replacingOccurrences(of: "\"", with: "")),
-            ("scheduler", grouped ? "sched_autogroup is on; each side is raised to -20" : "plain"),
+            (
+                "scheduler",
+                grouped ? "sched_autogroup is on; both sides' groups are \(raised)" : "plain"
+            ),
             (
                 "placement",
                 "driver on processor \(stand.driverCPU), back-end on \(stand.backendCPU)"
@@ -53,10 +61,10 @@ struct Table {
 
     mutating func add(_ row: String...) { rows.append(row) }
 
-    /// Numbers to the right: a column is one of numbers if its first cell begins with a digit.
+    /// Numbers to the right: a column is one of numbers if no cell of it has a letter.
     var text: String {
         let rules = head.indices.map { column in
-            rows.first.map { $0[column].first?.isNumber == true } == true ? "---:" : "---"
+            rows.contains { $0[column].contains(where: \.isLetter) } ? "---" : "---:"
         }
         return ([head, rules] + rows).map { "| " + $0.joined(separator: " | ") + " |" }
             .joined(separator: "\n") + "\n"

@@ -21,7 +21,8 @@ struct ProcessUsage: Codable {
         if fields.count > 13, let user = UInt64(fields[12]), let system = UInt64(fields[13]) {
             statNanoseconds = (user + system) * 10_000_000
         }
-        let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []
+        let tasks =
+            (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []
         for task in tasks {
             let folder = "/proc/\(pid)/task/\(task)"
             let first = Self.text("\(folder)/schedstat")?.split(separator: " ").first

@@ -49,6 +49,8 @@ struct Contest {
     let distance: Distance
     let ours: Summary
     let peer: Summary
+    /// Whether some configuration of a peer has too few windows here to be the best.
+    let isPartial: Bool
 
     var ratio: Double { ours.iops / peer.iops }
     /// Processor time per request.
@@ -59,12 +61,16 @@ struct Contest {
 
     /// Nil unless both sides have at least `least` windows at that distance.
     init?(_ line: LineResult, at distance: Distance, least: Int) {
-        func best(_ names: [String]) -> Summary? {
+        func known(_ names: [String]) -> [Summary] {
             names.compactMap { Summary($0, distance, of: line.windows) }
-                .filter { $0.count >= least }.max { $0.iops < $1.iops }
+                .filter { $0.count >= least }
         }
-        guard let ours = best(line.ours), let peer = best(line.peers) else { return nil }
+        let peers = known(line.peers)
+        guard let ours = known(line.ours).max(by: { $0.iops < $1.iops }),
+            let peer = peers.max(by: { $0.iops < $1.iops })
+        else { return nil }
         self.distance = distance
+        isPartial = peers.count < line.peers.count
         self.ours = ours
         self.peer = peer
     }

@@ -116,12 +116,14 @@ struct TestStand {
         let accepting = "00010000"
         let table = FileManager.default.contents(atPath: "/proc/net/unix") ?? Data()
         return String(decoding: table, as: UTF8.self).split(separator: "\n").contains {
-            $0.hasSuffix(" " + path) && $0.split(separator: " ").dropFirst(3).first == accepting[...]
+            $0.hasSuffix(" " + path)
+                && $0.split(separator: " ").dropFirst(3).first == accepting[...]
         }
     }
 
     static func lastLine(of log: String) -> String {
-        let text = String(decoding: FileManager.default.contents(atPath: log) ?? Data(), as: UTF8.self)
+        let text = String(
+            decoding: FileManager.default.contents(atPath: log) ?? Data(), as: UTF8.self)
         return text.split(separator: "\n").last.map(String.init) ?? "no word of why"
     }
 }
