@@ -1,5 +1,6 @@
 import GuestMemory
 import Host
+import Logging
 
 /// Which memory node a worker runs on.
 public enum Placement: Equatable, Sendable {
@@ -19,14 +20,18 @@ public enum Placement: Equatable, Sendable {
         }
     }
 
-    /// Settles the calling thread for work on this memory.
-    func settle(for map: GuestMap) {
+    /// Settles the calling thread, and what it allocates from now on, for work on this memory.
+    func settle(for map: GuestMap, _ logger: Logger) {
         switch self {
         case .off: break
         case .node(let node): NUMA.settle(on: node)
         case .automatic:
-            guard NUMA.nodeCount > 1, let node = NUMA.majority(of: map.allMappings) else { return }
+            guard NUMA.nodeCount > 1 else { return }
+            guard let node = NUMA.majority(of: map.allMappings) else {
+                return logger.info("the guest's memory is on no node yet; the worker stays where it is")
+            }
             NUMA.settle(on: node)
+            logger.info("the guest's memory is on node \(node); the worker runs there")
         }
     }
 }

@@ -23,8 +23,8 @@ final class HeldStore: BlockStore {
         private var inner: MemoryStore.Lane
         private let store: HeldStore
 
-        init(_ store: HeldStore, slots: Int, buffers: Int) {
-            inner = MemoryStore.Lane(store.memory, slots: slots, buffers: buffers)
+        init(_ store: HeldStore, slots: Int, tags: UInt64, buffers: Int) {
+            inner = MemoryStore.Lane(store.memory, slots: slots, tags: tags, buffers: buffers)
             self.store = store
         }
 
