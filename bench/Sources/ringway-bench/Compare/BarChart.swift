@@ -11,6 +11,8 @@ struct BarChart {
     let title: String
     let axis: String
     let series: [String]
+    /// The series' places among the colours.
+    let colors: [Int]
     let groups: [Group]
 
     var svg: String {
@@ -45,7 +47,7 @@ struct BarChart {
                 guard let value else { continue }
                 drawing.rectangle(
                     x: left, y: barTop, width: value * scale, height: bar - 1,
-                    color: Drawing.colors[index % Drawing.colors.count])
+                    color: Drawing.color(colors[index]))
             }
             if let target = group.target {
                 let x = left + target * scale
@@ -75,7 +77,7 @@ struct BarChart {
     private func legend(_ drawing: inout Drawing, at y: Double) {
         var x = 16.0
         for (index, name) in series.enumerated() {
-            let color = Drawing.colors[index % Drawing.colors.count]
+            let color = Drawing.color(colors[index])
             drawing.rectangle(x: x, y: y - 10, width: 12, height: 12, color: color)
             drawing.text(name, x + 18, y)
             x += 40 + 7.2 * Double(name.count)

@@ -31,14 +31,14 @@ struct BlkComparison {
 
     mutating func say(_ note: String) {
         notes.append(note)
-        Progress.say(note)
+        CompareProgress.say(note)
     }
 
     mutating func run() {
         let each = stand.seconds + stand.warmup + 0.7
         let count = results.reduce(0) { $0 + ($1.ours.count + $1.peers.count) }
         let perLine = picksBest ? results.reduce(0) { $0 + 1 + min(1, $1.peers.count) } : count
-        let progress = Progress(
+        let progress = CompareProgress(
             total: perLine * rounds + (picksBest ? count * 2 : 0), secondsExpected: each)
         for index in results.indices {
             prepare(results[index].line.store)
@@ -48,7 +48,7 @@ struct BlkComparison {
     }
 
     /// The rounds of a line; then as many again, at most, while no distance knows all sides.
-    private mutating func measure(_ index: Int, _ progress: Progress) {
+    private mutating func measure(_ index: Int, _ progress: CompareProgress) {
         let least = min(2, rounds)
         for round in 0..<(2 * rounds) {
             let names = results[index].ours + results[index].peers
@@ -64,7 +64,7 @@ struct BlkComparison {
     }
 
     /// Leaves each side the configuration that is best in two short rounds.
-    private mutating func qualify(_ index: Int, _ progress: Progress) {
+    private mutating func qualify(_ index: Int, _ progress: CompareProgress) {
         var short = BlkComparison(
             stand: stand, rounds: 2, contestants: contestants, picksBest: false)
         short.results = [results[index]]
@@ -82,7 +82,8 @@ struct BlkComparison {
 
     /// One window; again, twice at most, where the cores moved or a request failed.
     private mutating func measure(
-        _ name: String, _ index: Int, _ round: Int, _ progress: Progress, seconds: Double? = nil
+        _ name: String, _ index: Int, _ round: Int, _ progress: CompareProgress,
+        seconds: Double? = nil
     ) {
         let line = results[index].line
         let key = "\(line.name) \(name)"
@@ -101,7 +102,7 @@ struct BlkComparison {
                 }
                 let text = "\(key), round \(round + 1): \(window.outline)"
                 if window.counts { return progress.step(text) }
-                Progress.say(text + (attempt < 2 ? "; again" : "; given up"))
+                CompareProgress.say(text + (attempt < 2 ? "; again" : "; given up"))
             } catch {
                 say("\(key): \(error)")
                 if attempt == 0 { continue }

@@ -62,7 +62,7 @@ struct BlkReport {
     }
 
     private var ratios: String {
-        var table = Table(
+        var table = MarkdownTable(
             "line", "cores", "IOPS, ours by peer's", "target", "CPU per I/O, ours by peer's",
             "p50 us, ours / peer's", "p99 us, ours / peer's", "RSS MiB, ours / peer's",
             "windows, ours / peer's", "ours", "peer")
@@ -88,7 +88,7 @@ struct BlkReport {
 
     /// The lines that miss a target at a distance. Without windows on both sides nothing is said.
     private var shortfalls: String {
-        var table = Table("line", "cores", "what", "is", "target")
+        var table = MarkdownTable("line", "cores", "what", "is", "target")
         for (result, contests) in zip(comparison.results, contests) {
             for one in contests {
                 let cores = one.distance.rawValue
@@ -112,7 +112,7 @@ struct BlkReport {
         var text = ""
         for result in comparison.results {
             text += "### \(result.line.title) (`\(result.line.name)`)\n\n"
-            var table = Table(
+            var table = MarkdownTable(
                 "back-end", "cores", "windows", "IOPS, k", "lowest to highest", "MiB/s", "p50 us",
                 "p99 us", "CPU us per I/O", "RSS MiB")
             for distance in Distance.allCases {
@@ -134,7 +134,7 @@ struct BlkReport {
     }
 
     private var machineText: String {
-        var table = Table("", "")
+        var table = MarkdownTable("", "")
         for (name, value) in machine.facts { table.add(name, value) }
         for backend in comparison.contestants {
             guard case .ringway(let program, _) = backend.kind else { continue }
@@ -196,7 +196,10 @@ extension BlkReport {
                     }, target: target(result.line))
             }
             let series = distances.map { "cores \($0.rawValue)" }
-            return BarChart(title: title, axis: axis, series: series, groups: groups).svg
+            return BarChart(
+                title: title, axis: axis, series: series, colors: distances.map(\.color),
+                groups: groups
+            ).svg
         }
         var plots = [
             (

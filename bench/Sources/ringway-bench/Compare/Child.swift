@@ -105,7 +105,7 @@ private func spawn(_ words: [String], output: String, errors: String) throws -> 
     let environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
     var argv = unsafe words.map { unsafe strdup($0) } + [nil]
     var envp = unsafe environment.map { unsafe strdup($0) } + [nil]
-    defer { for unsafetext in unsafe argv + envp { unsafe free(text) } }
+    defer { unsafe (argv + envp).forEach { unsafe free($0) } }
     var pid: pid_t = 0
     let code = unsafe posix_spawnp(&pid, words[0], &actions, &attributes, &argv, &envp)
     guard code == 0 else {

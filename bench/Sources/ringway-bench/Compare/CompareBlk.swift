@@ -82,7 +82,7 @@ struct CompareBlk: ParsableCommand {
         let report = BlkReport(comparison: comparison, machine: machine)
         for (name, plot) in report.plots { try options.write(plot, to: name) }
         try options.write(report.text, to: "report.md")
-        Progress.say("done: \(options.out)/report.md")
+        CompareProgress.say("done: \(options.out)/report.md")
     }
 
     private func contestants() throws -> [Backend] {
@@ -97,12 +97,12 @@ struct CompareBlk: ParsableCommand {
 
     private func makeFiles(for lines: [Line], _ paths: StorePaths) throws {
         if lines.contains(where: { $0.store == .sharedMemoryFile }) {
-            Progress.say("filling \(paths.sharedMemoryFile)")
+            CompareProgress.say("filling \(paths.sharedMemoryFile)")
             let size = fileSize?.byteCount ?? (options.quick ? 64 << 20 : 1 << 30)
             try TestFile.make(at: paths.sharedMemoryFile, byteCount: size)
         }
         if lines.contains(where: \.store.isOnDisk) {
-            Progress.say("filling \(paths.diskFile)")
+            CompareProgress.say("filling \(paths.diskFile)")
             let size = fileSize?.byteCount ?? (options.quick ? 64 << 20 : 2 << 30)
             try TestFile.make(at: paths.diskFile, byteCount: size)
         }

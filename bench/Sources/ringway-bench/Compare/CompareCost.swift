@@ -43,6 +43,6 @@ struct CompareCost: ParsableCommand {
         let report = CostReport(cost: cost, machine: Machine(stand, start: start))
         for (name, plot) in report.plots { try options.write(plot, to: name) }
         try options.write(report.text, to: "report.md")
-        Progress.say("done: \(options.out)/report.md")
+        CompareProgress.say("done: \(options.out)/report.md")
     }
 }

@@ -8,7 +8,7 @@ struct CostMeasurement {
         let name: String
         var pollMicroseconds: Int?
         var queueCount: Int?
-        let load: Load
+        let load: DriverLoad
     }
 
     /// What a back-end used while nobody asked anything of it.
@@ -73,16 +73,16 @@ struct CostMeasurement {
         var cases: [Case] = []
         for poll in Self.polls {
             let name = Self.pollName(poll)
-            let light = Load(rate: 1000, usesInterrupts: true)
+            let light = DriverLoad(rate: 1000, usesInterrupts: true)
             cases += [
                 Case(
                     section: .polling, name: "\(name), light", pollMicroseconds: poll, load: light),
                 Case(
                     section: .polling, name: "\(name), full, driver polls",
-                    pollMicroseconds: poll, load: Load()),
+                    pollMicroseconds: poll, load: DriverLoad()),
                 Case(
                     section: .polling, name: "\(name), full, driver sleeps",
-                    pollMicroseconds: poll, load: Load(usesInterrupts: true)),
+                    pollMicroseconds: poll, load: DriverLoad(usesInterrupts: true)),
             ]
         }
         for perQueue in [false, true] {
@@ -91,7 +91,7 @@ struct CostMeasurement {
                     Case(
                         section: .queues, name: Self.queuesName(count, perQueue: perQueue),
                         queueCount: count,
-                        load: Load(depth: perQueue ? 32 : 32 / count, queues: count)))
+                        load: DriverLoad(depth: perQueue ? 32 : 32 / count, queues: count)))
             }
         }
         for depth in Self.depths {
@@ -99,7 +99,7 @@ struct CostMeasurement {
                 cases.append(
                     Case(
                         section: .idleQueues, name: Self.idleName(count, depth: depth),
-                        queueCount: count + 1, load: Load(depth: depth, idleQueues: count)))
+                        queueCount: count + 1, load: DriverLoad(depth: depth, idleQueues: count)))
             }
         }
         return cases.filter { sections.contains($0.section) }
@@ -109,7 +109,7 @@ struct CostMeasurement {
         let idleRuns = sections.contains(.idle) ? 2 : 0
         let cases = self.cases
         let beside = sections.contains(.others) ? (idleCounts.count * 2 - 1) * Self.depths.count : 0
-        let progress = Progress(
+        let progress = CompareProgress(
             total: (cases.count + beside) * rounds + idleRuns,
             secondsExpected: stand.seconds + stand.warmup + 1.3)
         if idleRuns > 0 { for poll in [0, nil] { measureIdle(poll, progress) } }
@@ -126,7 +126,7 @@ struct CostMeasurement {
         }
     }
 
-    private mutating func measure(_ one: Case, _ round: Int, _ progress: Progress) {
+    private mutating func measure(_ one: Case, _ round: Int, _ progress: CompareProgress) {
         let backend = Backend(
             kind: .ringway(program: program, pollMicroseconds: one.pollMicroseconds),
             queueCount: one.queueCount)
@@ -139,7 +139,7 @@ struct CostMeasurement {
 
     /// One window; again, twice at most, where the cores moved.
     private mutating func attempt(
-        _ section: CompareCost.Section, _ name: String, _ progress: Progress,
+        _ section: CompareCost.Section, _ name: String, _ progress: CompareProgress,
         _ measure: (TestStand) throws -> Window
     ) {
         for attempt in 0..<3 {
@@ -148,11 +148,11 @@ struct CostMeasurement {
                 windows.append(window)
                 let text = "\(section.rawValue): \(name): \(window.outline)"
                 if window.counts { return progress.step(text) }
-                Progress.say(text + (attempt < 2 ? "; again" : "; given up"))
+                CompareProgress.say(text + (attempt < 2 ? "; again" : "; given up"))
             } catch {
                 let note = "\(section.rawValue): \(name): \(error)"
                 if !notes.contains(note) { notes.append(note) }
-                Progress.say(note)
+                CompareProgress.say(note)
                 break
             }
         }
@@ -160,13 +160,13 @@ struct CostMeasurement {
     }
 
     /// A load, then nothing: first with the driver still attached, but stopped; then without it.
-    private mutating func measureIdle(_ poll: Int?, _ progress: Progress) {
+    private mutating func measureIdle(_ poll: Int?, _ progress: CompareProgress) {
         let backend = Backend(kind: .ringway(program: program, pollMicroseconds: poll))
         let name = Self.pollName(poll)
         do {
             let running = try stand.start(backend, .memory)
             defer { running.child.end() }
-            let driver = try stand.attachAndStop(Load(), running, loadSeconds: 2)
+            let driver = try stand.attachAndStop(DriverLoad(), running, loadSeconds: 2)
             try watch(name, running, isAttached: true)
             driver.child.kill()
             Thread.sleep(forTimeInterval: 0.5)
@@ -174,7 +174,7 @@ struct CostMeasurement {
             progress.step("idle: \(name)")
         } catch {
             notes.append("idle: \(name): \(error)")
-            Progress.say("idle: \(name): \(error)")
+            CompareProgress.say("idle: \(name): \(error)")
             progress.expect(-1)
         }
     }
@@ -198,7 +198,7 @@ struct CostMeasurement {
 
     /// A busy ringway-blk beside idle ones, each with a driver attached that asks nothing; and, in
     /// turn with it, beside the same ones stopped, which are then as good as not there.
-    private mutating func measureBeside(_ count: Int, _ progress: Progress) {
+    private mutating func measureBeside(_ count: Int, _ progress: CompareProgress) {
         let backend = Backend(kind: .ringway(program: program, pollMicroseconds: nil))
         var idlers: [(TestStand.Running, TestStand.Driving)] = []
         defer {
@@ -210,13 +210,13 @@ struct CostMeasurement {
         do {
             for slot in 1..<(count + 1) {
                 let running = try stand.start(backend, .memory, slot: slot)
-                let load = Load(depth: 1, rate: 100)
+                let load = DriverLoad(depth: 1, rate: 100)
                 let driver = try stand.attachAndStop(load, running, loadSeconds: 0.1, slot: slot)
                 idlers.append((running, driver))
             }
         } catch {
             notes.append("others: \(count): \(error)")
-            Progress.say("others: \(count): \(error)")
+            CompareProgress.say("others: \(count): \(error)")
             return
         }
         let before = idlers.compactMap { ProcessUsage(of: $0.0.child.pid) }
@@ -229,7 +229,7 @@ struct CostMeasurement {
                     let name = Self.othersName(count, depth: depth, stopped: stopped)
                     attempt(.others, name, progress) { stand in
                         let window = try stand.window(
-                            "others", .memory, Load(depth: depth), backend, round: round)
+                            "others", .memory, DriverLoad(depth: depth), backend, round: round)
                         return window.named(name)
                     }
                 }
@@ -255,7 +255,7 @@ extension Window {
 extension TestStand {
     /// Attaches a driver, and stops it for good after `loadSeconds` of its load.
     func attachAndStop(
-        _ load: Load, _ running: Running, loadSeconds: Double, slot: Int = 0
+        _ load: DriverLoad, _ running: Running, loadSeconds: Double, slot: Int = 0
     ) throws -> Driving {
         let before = ProcessUsage(of: running.child.pid) ?? ProcessUsage()
         let driver = try startDriver(

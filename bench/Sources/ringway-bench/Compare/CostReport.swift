@@ -79,7 +79,7 @@ struct CostReport {
     }
 
     private var idleTable: String {
-        var table = Table(
+        var table = MarkdownTable(
             "polling", "driver", "seconds", "CPU ms (schedstat)", "CPU ms (stat)", "% of a core",
             "voluntary switches", "involuntary switches", "RSS MiB")
         for one in cost.idle {
@@ -99,7 +99,7 @@ struct CostReport {
         // As planned; rounds begin anywhere.
         var names = cost.cases.filter { $0.section == section }.map(\.name)
         if names.isEmpty { names = Set(windows.map(\.backend)).sorted(by: Self.byNumbers) }
-        var table = Table(
+        var table = MarkdownTable(
             "what", "cores", "windows", "IOPS, k", "CPU us per I/O", "% of a core", "p50 us",
             "p99 us", "RSS MiB")
         for name in names {
@@ -123,7 +123,7 @@ struct CostReport {
     }
 
     private var othersTable: String {
-        var table = Table(
+        var table = MarkdownTable(
             "idle processes", "seconds", "CPU ms, all together", "voluntary switches",
             "RSS MiB, each")
         for one in cost.others where one.count > 0 {
@@ -137,7 +137,7 @@ struct CostReport {
     }
 
     private var machineText: String {
-        var table = Table("", "")
+        var table = MarkdownTable("", "")
         for (name, value) in machine.facts { table.add(name, value) }
         table.add("ringway-blk", Machine.version(ofBuilt: cost.program))
         let backend = Backend(kind: .ringway(program: cost.program, pollMicroseconds: nil))
@@ -184,12 +184,12 @@ extension CostReport {
             let names = CostMeasurement.queueCounts.map {
                 CostMeasurement.queuesName($0, perQueue: perQueue)
             }
-            let curves = distances.enumerated().map { color, distance in
+            let curves = distances.map { distance in
                 CurveChart.Curve(
                     name: "cores \(distance.rawValue)",
                     values: names.map { name in
                         Summary(name, distance, of: cost.windows).flatMap(value)
-                    }, color: color, isDashed: false)
+                    }, color: distance.color, isDashed: false)
             }
             return CurveChart.Panel(
                 title: perQueue ? "QD32 in each queue" : "QD32 in all", curves: curves)
@@ -204,15 +204,15 @@ extension CostReport {
         _ title: String, _ axis: String, _ counts: [Int], _ name: (Int, Int) -> String
     ) -> String {
         let panels = CostMeasurement.depths.map { depth in
-            let curves = distances.enumerated().flatMap { color, distance in
+            let curves = distances.flatMap { distance in
                 let rows = counts.map { Summary(name($0, depth), distance, of: cost.windows) }
                 let cores = "cores \(distance.rawValue)"
                 return [
                     CurveChart.Curve(
-                        name: "p50, \(cores)", values: rows.map { $0?.p50 }, color: color,
+                        name: "p50, \(cores)", values: rows.map { $0?.p50 }, color: distance.color,
                         isDashed: false),
                     CurveChart.Curve(
-                        name: "p99, \(cores)", values: rows.map { $0?.p99 }, color: color,
+                        name: "p99, \(cores)", values: rows.map { $0?.p99 }, color: distance.color,
                         isDashed: true),
                 ]
             }

@@ -50,7 +50,7 @@ struct CurveChart {
         for (index, curve) in entries.enumerated() {
             let x = 24 + Double(index % 2) * max(250, panelsWidth / 2)
             let y = legendTop + 20 * Double(index / 2)
-            let color = Drawing.colors[curve.color % Drawing.colors.count]
+            let color = Drawing.color(curve.color)
             drawing.polyline(
                 [(x, y - 4), (x + 32, y - 4)], color: color, dashes: curve.isDashed ? "6 4" : nil)
             drawing.mark(x + 16, y - 4, shape: curve.color, color: color)
@@ -87,7 +87,7 @@ struct CurveChart {
     private func draw(
         _ curve: Curve, _ drawing: inout Drawing, _ left: Double, _ top: Double, _ marks: [Double]
     ) {
-        let color = Drawing.colors[curve.color % Drawing.colors.count]
+        let color = Drawing.color(curve.color)
         let points = curve.values.enumerated().compactMap { index, value in
             value.map { (x(index, left), y($0, top, marks)) }
         }

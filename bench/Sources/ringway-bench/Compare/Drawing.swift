@@ -5,7 +5,12 @@ struct Drawing {
     enum Anchor: String { case start, middle, end }
 
     /// Okabe and Ito's colours, which the colour-blind tell apart, in the order of use.
-    static let colors = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]
+    private static let colors = [
+        "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
+    ]
+
+    static func color(_ index: Int) -> String { colors[index % colors.count] }
+
     static let ink = "#222222"
     static let pale = "#cccccc"
 

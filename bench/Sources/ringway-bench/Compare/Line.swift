@@ -3,7 +3,7 @@ struct Line {
     let name: String
     let title: String
     let store: Store
-    let load: Load
+    let load: DriverLoad
     /// Ours by the best peer's; nil where nothing is asked.
     let target: Double?
 
@@ -25,14 +25,15 @@ struct Line {
     ]
 
     private init(
-        _ group: String, _ place: String, _ store: Store, _ pattern: Load.Pattern, kibi: Int = 4,
+        _ group: String, _ place: String, _ store: Store, _ pattern: DriverLoad.Pattern,
+        kibi: Int = 4,
         depth: Int, target: Double?
     ) {
         let size = kibi == 4 ? "" : "\(kibi)k"
         name = "\(group)-\(pattern.rawValue)\(size)-qd\(depth)"
         title = "\(place), \(pattern.rawValue) \(kibi)k, QD\(depth)"
         self.store = store
-        load = Load(pattern: pattern, blockSize: kibi * 1024, depth: depth)
+        load = DriverLoad(pattern: pattern, blockSize: kibi * 1024, depth: depth)
         self.target = target
     }
 

@@ -53,7 +53,7 @@ struct Machine {
 }
 
 /// A Markdown table.
-struct Table {
+struct MarkdownTable {
     let head: [String]
     private(set) var rows: [[String]] = []
 

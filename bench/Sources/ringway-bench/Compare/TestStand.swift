@@ -47,7 +47,7 @@ struct TestStand {
     }
 
     func startDriver(
-        _ load: Load, on socket: String, seconds: Double, warmup: Double, slot: Int = 0
+        _ load: DriverLoad, on socket: String, seconds: Double, warmup: Double, slot: Int = 0
     ) throws -> Driving {
         let log = "\(folder)/driver-\(slot).log"
         let words = load.words(socket: socket, seconds: seconds, warmup: warmup, cpu: driverCPU)
@@ -59,8 +59,8 @@ struct TestStand {
     /// Drives a back-end for a window.
     /// - Returns: what the driver says, and the back-end's resident memory meanwhile, in KiB.
     func drive(
-        _ load: Load, _ running: Running, seconds: Double? = nil
-    ) throws -> (Sample, residentKiB: Int) {
+        _ load: DriverLoad, _ running: Running, seconds: Double? = nil
+    ) throws -> (DriverSample, residentKiB: Int) {
         let driving = try startDriver(
             load, on: running.socket, seconds: seconds ?? self.seconds, warmup: warmup)
         // Still in the warm-up: it would show in the latencies measured.
@@ -70,21 +70,21 @@ struct TestStand {
     }
 
     /// Waits for what the driver says.
-    func result(of driving: Driving) throws -> Sample {
+    func result(of driving: Driving) throws -> DriverSample {
         let code = driving.child.wait(atMost: driving.seconds + 30)
         guard code == 0 else {
             let end = code.map { "exit status \($0)" } ?? "killed, by the time limit perhaps"
             throw CompareError("the driver failed (\(end)): \(Self.lastLine(of: driving.log))")
         }
         let data = FileManager.default.contents(atPath: driving.output) ?? Data()
-        do { return try JSONDecoder().decode(Sample.self, from: data) } catch {
+        do { return try JSONDecoder().decode(DriverSample.self, from: data) } catch {
             throw CompareError("the driver's result is not what it should be: \(error)")
         }
     }
 
     /// Starts the back-end, makes what it needs ready, and measures one window.
     func window(
-        _ line: String, _ store: Store, _ load: Load, _ backend: Backend, round: Int,
+        _ line: String, _ store: Store, _ load: DriverLoad, _ backend: Backend, round: Int,
         seconds: Double? = nil
     ) throws -> Window {
         let running = try start(backend, store)
@@ -93,7 +93,7 @@ struct TestStand {
             // Memory that was never written to is not there yet.
             var fill = self
             fill.warmup = 0
-            let pattern = Load(pattern: .write, blockSize: 131_072, depth: 32)
+            let pattern = DriverLoad(pattern: .write, blockSize: 131_072, depth: 32)
             _ = try fill.drive(pattern, running, seconds: 0.5)
         }
         return try window(line, load, backend.name(on: store), running, round, seconds: seconds)
@@ -101,7 +101,7 @@ struct TestStand {
 
     /// Measures one window on a back-end that runs.
     func window(
-        _ line: String, _ load: Load, _ name: String, _ running: Running, _ round: Int,
+        _ line: String, _ load: DriverLoad, _ name: String, _ running: Running, _ round: Int,
         seconds: Double? = nil
     ) throws -> Window {
         let date = Date()

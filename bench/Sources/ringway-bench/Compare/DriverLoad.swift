@@ -1,7 +1,7 @@
 import Foundation
 
 /// What a driver does to a back-end: the options of `ringway-bench blk`.
-struct Load: Codable {
+struct DriverLoad: Codable {
     enum Pattern: String, Codable { case randread, randwrite, read, write }
 
     var pattern = Pattern.randread
@@ -37,7 +37,7 @@ struct Load: Codable {
 }
 
 /// What `ringway-bench blk --json` says of a window.
-struct Sample: Codable {
+struct DriverSample: Codable {
     struct Latency: Codable {
         let avg: Double
         let p50: Double
@@ -70,42 +70,4 @@ struct Sample: Codable {
         case cpuPerRequest = "cpu_us_per_io"
         case residentKiB = "rss_kib"
     }
-}
-
-/// How far apart the two cores were during a window. On a virtual machine they move by the second,
-/// and polled results with them, by twice: only windows of one distance compare.
-enum Distance: String, Codable, CaseIterable {
-    case near, far
-    /// The generator did not say.
-    case unknown
-
-    /// A round trip below this many nanoseconds is near.
-    static let border = 150.0
-
-    /// Nil where the cores moved within the window.
-    init?(_ roundTrip: Sample.RoundTrip?) {
-        guard let roundTrip else { self = .unknown; return }
-        switch (roundTrip.before < Self.border, roundTrip.after < Self.border) {
-        case (true, true): self = .near
-        case (false, false): self = .far
-        default: return nil
-        }
-    }
-}
-
-/// One measured window.
-struct Window: Codable {
-    let line: String
-    let backend: String
-    let round: Int
-    let date: Date
-    let load: Load
-    /// Nil where the cores moved meanwhile: such a window is kept, and counts for nothing.
-    let distance: Distance?
-    let sample: Sample
-    /// Of the back-end under load, without shared memory, which is the guest's.
-    let residentKiB: Int
-
-    /// Whether its figures count.
-    var counts: Bool { distance != nil && sample.errors == 0 }
 }

@@ -1,7 +1,7 @@
 import Foundation
 
 /// Says on standard error how far a comparison is, and about how long it still takes.
-final class Progress {
+final class CompareProgress {
     private var total: Int
     private var done = 0
     private let secondsExpected: Double
