@@ -22,6 +22,8 @@ let package = Package(
                 .product(name: "VhostUserFrontend", package: "ringway"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            swiftSettings: strict)
+            swiftSettings: strict),
+        .testTarget(
+            name: "RingwayBenchTests", dependencies: ["ringway-bench"], swiftSettings: strict),
     ]
 )

@@ -11,10 +11,12 @@ final class Child: Sendable {
 
     /// - Parameters:
     ///   - words: the program, looked up in PATH, and its arguments.
+    ///   - cpu: the one processor it may use; nil for any.
     ///   - output: the file for standard output, `errors` for standard error.
     /// - Throws: ``CompareError`` where it can't be started, or all is being cleared away.
-    init(_ words: [String], cpu: Int, output: String, errors: String) throws {
-        let wrapped = ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", "\(cpu)"] + words
+    init(_ words: [String], cpu: Int?, output: String, errors: String) throws {
+        let pinned = cpu.map { ["taskset", "-c", "\($0)"] } ?? []
+        let wrapped = ["setpriv", "--pdeathsig", "KILL"] + pinned + words
         pid = try Leftovers.adopt { try spawn(wrapped, output: output, errors: errors) }
         // Every session is a scheduling group of its own, so niceness within it protects nothing.
         let group = FileHandle(forWritingAtPath: "/proc/\(pid)/autogroup")
@@ -95,12 +97,17 @@ private func spawn(_ words: [String], output: String, errors: String) throws -> 
     var attributes = posix_spawnattr_t()
     unsafe posix_spawnattr_init(&attributes)
     defer { unsafe posix_spawnattr_destroy(&attributes) }
-    // This process blocks the signals that end it; no child may inherit that.
+    // This process blocks or ignores the signals that end it; no child may inherit that.
     var none = sigset_t()
     unsafe sigemptyset(&none)
     unsafe posix_spawnattr_setsigmask(&attributes, &none)
-    let newSession: Int16 = 0x80
-    unsafe posix_spawnattr_setflags(&attributes, newSession | Int16(POSIX_SPAWN_SETSIGMASK))
+    var pipe = sigset_t()
+    unsafe sigemptyset(&pipe)
+    unsafe sigaddset(&pipe, SIGPIPE)
+    unsafe posix_spawnattr_setsigdefault(&attributes, &pipe)
+    let newSession = 0x80
+    unsafe posix_spawnattr_setflags(
+        &attributes, Int16(newSession | Int(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF)))
 
     let environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
     var argv = unsafe words.map { unsafe strdup($0) } + [nil]

@@ -43,13 +43,13 @@ struct CompareOptions: ParsableArguments {
 
     /// Where both programs are, and where they run.
     func stand(_ paths: StorePaths) throws -> TestStand {
-        let folder = NSTemporaryDirectory() + "/ringway-compare-\(getpid())"
-        let asked = URL(fileURLWithPath: folder).standardized.path
-        try FileManager.default.createDirectory(atPath: asked, withIntermediateDirectories: true)
-        Leftovers.keepInMind(path: asked)
+        let folder = FileManager.default.temporaryDirectory
+            .appendingPathComponent("ringway-compare-\(getpid())").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        Leftovers.keepInMind(path: folder)
         try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
         let generator = try generator ?? Self.ownPath()
-        var stand = TestStand(generator: generator, folder: asked, paths: paths)
+        var stand = TestStand(generator: generator, folder: folder, paths: paths)
         stand.seconds = seconds ?? (quick ? 0.4 : 2)
         stand.warmup = quick ? 0.2 : 0.5
         guard ProcessInfo.processInfo.processorCount >= 2 else {

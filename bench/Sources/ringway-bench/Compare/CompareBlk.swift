@@ -87,12 +87,12 @@ struct CompareBlk: ParsableCommand {
 
     private func contestants() throws -> [Backend] {
         let program = try options.ringwayProgram()
-        let ours = ringwayPoll.map {
+        let ours = ringwayPoll.prefix(options.quick ? 1 : ringwayPoll.count).map {
             Backend(kind: .ringway(program: program, pollMicroseconds: Int($0)))
         }
         guard peers != ["none"], Tool.find(Backend.storageDaemon) != nil else { return ours }
         let theirs = Backend.peers(few: options.quick && peers.isEmpty)
-        return (options.quick ? Array(ours.prefix(1)) : ours) + theirs
+        return ours + theirs
     }
 
     private func makeFiles(for lines: [Line], _ paths: StorePaths) throws {

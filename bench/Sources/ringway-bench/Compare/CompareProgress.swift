@@ -28,6 +28,7 @@ final class CompareProgress {
     }
 
     static func say(_ text: String) {
-        FileHandle.standardError.write(Data("compare: \(text)\n".utf8))
+        // Who has stopped listening does not end the comparison.
+        try? FileHandle.standardError.write(contentsOf: Data("compare: \(text)\n".utf8))
     }
 }

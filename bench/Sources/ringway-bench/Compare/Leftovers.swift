@@ -45,6 +45,7 @@ enum Leftovers {
     /// From now on SIGINT, SIGTERM and SIGHUP clear everything away and end this process.
     /// To be called before any other thread is started.
     static func clearOnSignals() {
+        signal(SIGPIPE, SIG_IGN)
         var set = sigset_t()
         unsafe sigemptyset(&set)
         for signal in [SIGINT, SIGTERM, SIGHUP] { unsafe sigaddset(&set, signal) }
@@ -56,7 +57,7 @@ enum Leftovers {
             var number: Int32 = 0
             while unsafe sigwait(&awaited, &number) != 0 {}
             clear()
-            FileHandle.standardError.write(Data("\ncompare: interrupted; all cleared away\n".utf8))
+            CompareProgress.say("interrupted; all is cleared away")
             _exit(128 + number)
         }
     }
