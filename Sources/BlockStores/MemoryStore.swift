@@ -20,7 +20,9 @@ public final class MemoryStore: BlockStore {
     public struct Lane: BlockLane, ~Copyable {
         private let memory: Mapping
 
-        public init(_ store: MemoryStore, slots: Int, tags: UInt64, buffers: Int) { memory = store.memory }
+        public init(_ store: MemoryStore, slots: Int, tags: UInt64, buffers: Int) {
+            memory = store.memory
+        }
 
         public mutating func submit(
             _ request: StoreRequest, _ buffers: borrowing IOVectors, slot: Int,
