@@ -99,7 +99,7 @@ public final class BlockDriver {
 
     /// Starts a stopped ring like new, in other memory: as after a reset of the queue.
     public func renew(_ index: Int) throws(FrontendError) {
-        queues[index] = try makeQueue()
+        queues[index] = try queueShape.queue(ram)
         try start(index, base: queues[index].start)
     }
 
