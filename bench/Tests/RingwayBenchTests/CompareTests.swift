@@ -14,8 +14,8 @@ private func window(
         load: DriverLoad(), distance: Distance(trip),
         sample: DriverSample(
             iops: iops, mibPerSecond: iops / 256, latency: latency, errors: errors,
-            roundTrip: trip, cpuPerRequest: cpu, residentKiB: nil),
-        residentKiB: 1000)
+            roundTrip: trip, cpuPerRequest: cpu,
+            backend: .init(residentKiB: 900, voluntarySwitches: 1, involuntarySwitches: 0)))
 }
 
 private func result(_ windows: [Window]) -> LineResult {
@@ -92,23 +92,24 @@ private func result(_ windows: [Window]) -> LineResult {
         let text = """
             {"iops": 1000.5, "mib_s": 3.9, "latency_us": {"avg": 1, "p50": 2, "p99": 3, "p999": 4},
              "errors": 0, "c2c_ns": {"before": 60, "after": 61}, "cpu_us_per_io": 2.5,
-             "rss_kib": 900, "more": true}
+             "backend": {"pid": 1, "rss_kib": 1000, "rss_private_kib": 900,
+                         "context_switches": 7, "context_switches_involuntary": 1}, "more": true}
             """
         let sample = try JSONDecoder().decode(DriverSample.self, from: Data(text.utf8))
         #expect(sample.iops == 1000.5)
-        #expect(sample.latency.p99 == 3)
+        #expect(sample.latency?.p99 == 3)
+        #expect(sample.backend?.residentKiB == 900)
         #expect(sample.roundTrip?.after == 61)
         #expect(sample.cpuPerRequest == 2.5)
     }
 
-    @Test func aDriverMayNotKnowTheCores() throws {
+    @Test func aDriverMayKnowLittle() throws {
         let text = """
-            {"iops": 1, "mib_s": 1, "latency_us": {"avg": 1, "p50": 2, "p99": 3, "p999": 4},
-             "errors": 0, "c2c_ns": null}
+            {"iops": 0, "mib_s": 0, "errors": 0, "c2c_ns": {}}
             """
         let sample = try JSONDecoder().decode(DriverSample.self, from: Data(text.utf8))
         #expect(Distance(sample.roundTrip) == .unknown)
-        #expect(sample.cpuPerRequest == nil)
+        #expect(sample.cpuPerRequest == nil && sample.latency == nil)
     }
 
     @Test func aPeerIsToldTheStoreAndTheLoop() {

@@ -126,7 +126,8 @@ struct BlkComparison {
 extension Window {
     /// The window in a few words, for who watches.
     var outline: String {
-        let trip = sample.roundTrip.map { ", \(Int($0.before)) then \(Int($0.after)) ns" } ?? ""
+        let trips = [sample.roundTrip?.before, sample.roundTrip?.after].compactMap { $0 }
+        let trip = trips.isEmpty ? "" : ", " + trips.map(tenth).joined(separator: " then ") + " ns"
         let errors = sample.errors > 0 ? ", \(sample.errors) requests failed" : ""
         return "\(Int(sample.iops / 1000))k IOPS (\(distance?.rawValue ?? "the cores moved")"
             + "\(trip))\(errors)"

@@ -13,7 +13,7 @@ final class Child: Sendable {
     ///   - words: the program, looked up in PATH, and its arguments.
     ///   - cpu: the one processor it may use; nil for any.
     ///   - output: the file for standard output, `errors` for standard error.
-    /// - Throws: ``CompareError`` where it can't be started, or all is being cleared away.
+    /// - Throws: ``BenchError`` where it can't be started, or all is being cleared away.
     init(_ words: [String], cpu: Int?, output: String, errors: String) throws {
         let pinned = cpu.map { ["taskset", "-c", "\($0)"] } ?? []
         let wrapped = ["setpriv", "--pdeathsig", "KILL"] + pinned + words
@@ -68,12 +68,6 @@ final class Child: Sendable {
     }
 }
 
-/// What goes wrong with a comparison as a whole.
-struct CompareError: Error, CustomStringConvertible {
-    let description: String
-    init(_ description: String) { self.description = description }
-}
-
 private func reap(_ pid: pid_t, options: Int32) -> Int32? {
     var status: Int32 = 0
     return unsafe waitpid(pid, &status, options) == pid ? status : nil
@@ -116,7 +110,7 @@ private func spawn(_ words: [String], output: String, errors: String) throws -> 
     var pid: pid_t = 0
     let code = unsafe posix_spawnp(&pid, words[0], &actions, &attributes, &argv, &envp)
     guard code == 0 else {
-        throw CompareError("\(words[0]) can't be started: \(CocoaError.text(of: code))")
+        throw BenchError("\(words[0]) can't be started: \(CocoaError.text(of: code))")
     }
     return pid
 }

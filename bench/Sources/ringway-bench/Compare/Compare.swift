@@ -53,7 +53,7 @@ struct CompareOptions: ParsableArguments {
         stand.seconds = seconds ?? (quick ? 0.4 : 2)
         stand.warmup = quick ? 0.2 : 0.5
         guard ProcessInfo.processInfo.processorCount >= 2 else {
-            throw CompareError("two processors are needed, one for each side")
+            throw BenchError("two processors are needed, one for each side")
         }
         return stand
     }
@@ -120,18 +120,4 @@ enum Tool {
         return String(decoding: data, as: UTF8.self).split(separator: "\n").first.map(String.init)
             ?? ""
     }
-}
-
-/// A number of bytes as people write it: 512M, 2G.
-struct ByteSize: ExpressibleByArgument {
-    let byteCount: Int
-
-    init?(argument: String) {
-        let shift: Int? = ["K": 10, "M": 20, "G": 30, "T": 40][argument.suffix(1).uppercased()]
-        let digits = shift == nil ? argument[...] : argument.dropLast()
-        guard let number = Int(digits), number > 0, number <= Int.max >> 41 else { return nil }
-        byteCount = number << (shift ?? 0)
-    }
-
-    init(_ byteCount: Int) { self.byteCount = byteCount }
 }

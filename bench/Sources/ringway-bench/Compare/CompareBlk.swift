@@ -33,7 +33,7 @@ struct CompareBlk: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Bytes of the files (default: 1G in /dev/shm, 2G on the disk).", valueName: "size"))
-    var fileSize: ByteSize?
+    var fileSize: ByteCount?
 
     @Option(
         help: ArgumentHelp("The folder for the file on a disk (default: --out).", valueName: "dir"))
@@ -79,7 +79,7 @@ struct CompareBlk: ParsableCommand {
         comparison.run()
         let machine = Machine(stand, start: start)
         try options.write(comparison.results.flatMap(\.windows), to: "results.json")
-        let report = BlkReport(comparison: comparison, machine: machine)
+        let report = CompareReport(comparison: comparison, machine: machine)
         for (name, plot) in report.plots { try options.write(plot, to: name) }
         try options.write(report.text, to: "report.md")
         CompareProgress.say("done: \(options.out)/report.md")
@@ -98,12 +98,14 @@ struct CompareBlk: ParsableCommand {
     private func makeFiles(for lines: [Line], _ paths: StorePaths) throws {
         if lines.contains(where: { $0.store == .sharedMemoryFile }) {
             CompareProgress.say("filling \(paths.sharedMemoryFile)")
-            let size = fileSize?.byteCount ?? (options.quick ? 64 << 20 : 1 << 30)
+            let size =
+                fileSize.map { Int(clamping: $0.bytes) } ?? (options.quick ? 64 << 20 : 1 << 30)
             try TestFile.make(at: paths.sharedMemoryFile, byteCount: size)
         }
         if lines.contains(where: \.store.isOnDisk) {
             CompareProgress.say("filling \(paths.diskFile)")
-            let size = fileSize?.byteCount ?? (options.quick ? 64 << 20 : 2 << 30)
+            let size =
+                fileSize.map { Int(clamping: $0.bytes) } ?? (options.quick ? 64 << 20 : 2 << 30)
             try TestFile.make(at: paths.diskFile, byteCount: size)
         }
     }

@@ -16,14 +16,14 @@ struct CostMeasurement {
         let poll: String
         let isAttached: Bool
         let seconds: Double
-        let used: ProcessUsage
+        let used: BackendUse
     }
 
     /// What back-ends used together while they were idle beside a busy one.
     struct Others: Codable {
         let count: Int
         let seconds: Double
-        let used: [ProcessUsage]
+        let used: [BackendUse]
     }
 
     let stand: TestStand
@@ -182,13 +182,13 @@ struct CostMeasurement {
     private mutating func watch(
         _ name: String, _ running: TestStand.Running, isAttached: Bool
     ) throws {
-        guard let before = ProcessUsage(of: running.child.pid) else {
-            throw CompareError("ringway-blk has ended")
+        guard let before = BackendUse(of: running.child.pid) else {
+            throw BenchError("ringway-blk has ended")
         }
         let start = Date()
         Thread.sleep(forTimeInterval: idleSeconds)
-        guard let after = ProcessUsage(of: running.child.pid) else {
-            throw CompareError("ringway-blk has ended")
+        guard let after = BackendUse(of: running.child.pid) else {
+            throw BenchError("ringway-blk has ended")
         }
         idle.append(
             Idle(
@@ -219,7 +219,7 @@ struct CostMeasurement {
             CompareProgress.say("others: \(count): \(error)")
             return
         }
-        let before = idlers.compactMap { ProcessUsage(of: $0.0.child.pid) }
+        let before = idlers.compactMap { BackendUse(of: $0.0.child.pid) }
         let start = Date()
         for round in 0..<rounds {
             for depth in Self.depths {
@@ -235,7 +235,7 @@ struct CostMeasurement {
                 }
             }
         }
-        let after = idlers.compactMap { ProcessUsage(of: $0.0.child.pid) }
+        let after = idlers.compactMap { BackendUse(of: $0.0.child.pid) }
         others.append(
             Others(
                 count: count, seconds: Date().timeIntervalSince(start),
@@ -248,7 +248,7 @@ extension Window {
     func named(_ name: String) -> Window {
         Window(
             line: line, backend: name, round: round, date: date, load: load, distance: distance,
-            sample: sample, residentKiB: residentKiB)
+            sample: sample)
     }
 }
 
@@ -257,17 +257,17 @@ extension TestStand {
     func attachAndStop(
         _ load: DriverLoad, _ running: Running, loadSeconds: Double, slot: Int = 0
     ) throws -> Driving {
-        let before = ProcessUsage(of: running.child.pid) ?? ProcessUsage()
+        let before = BackendUse(of: running.child.pid) ?? BackendUse()
         let driver = try startDriver(
             load, on: running.socket, seconds: 3600, warmup: 0, slot: slot)
         // Much more than a session's start: many wake-ups, or work without any sleep.
         let deadline = Date(timeIntervalSinceNow: 20)
-        while let used = ProcessUsage(of: running.child.pid)?.since(before),
-            used.voluntarySwitches < 40, used.scheduledNanoseconds < 30_000_000
+        while let used = BackendUse(of: running.child.pid)?.since(before),
+            used.voluntarySwitches < 40, used.cpuNanoseconds < 30_000_000
         {
             guard driver.child.isAlive, Date() < deadline else {
                 driver.child.kill()
-                throw CompareError("no load comes: \(Self.lastLine(of: driver.log))")
+                throw BenchError("no load comes: \(Self.lastLine(of: driver.log))")
             }
             Thread.sleep(forTimeInterval: 0.02)
         }

@@ -83,10 +83,10 @@ struct CostReport {
             "polling", "driver", "seconds", "CPU ms (schedstat)", "CPU ms (stat)", "% of a core",
             "voluntary switches", "involuntary switches", "RSS MiB")
         for one in cost.idle {
-            let busy = Double(one.used.scheduledNanoseconds) / 1e9 / one.seconds
+            let busy = Double(one.used.cpuNanoseconds) / 1e9 / one.seconds
             table.add(
                 one.poll, one.isAttached ? "attached, asks nothing" : "gone", tenth(one.seconds),
-                two(Double(one.used.scheduledNanoseconds) / 1e6),
+                two(Double(one.used.cpuNanoseconds) / 1e6),
                 "\(one.used.statNanoseconds / 1_000_000)", String(format: "%.4f", busy * 100),
                 "\(one.used.voluntarySwitches)", "\(one.used.involuntarySwitches)",
                 tenth(Double(one.used.residentKiB) / 1024))
@@ -109,7 +109,7 @@ struct CostReport {
                     name, distance.rawValue, "\(row.count)", tenth(row.iops / 1000),
                     row.cpu.map(two) ?? "?",
                     row.cpu.map { tenth($0 * row.iops / 1e4) } ?? "?", tenth(row.p50),
-                    tenth(row.p99), tenth(Double(row.residentKiB) / 1024))
+                    tenth(row.p99), mib(row))
             }
         }
         let dropped = windows.filter { !$0.counts }.count
@@ -127,7 +127,7 @@ struct CostReport {
             "idle processes", "seconds", "CPU ms, all together", "voluntary switches",
             "RSS MiB, each")
         for one in cost.others where one.count > 0 {
-            let cpu = one.used.reduce(0) { $0 + $1.scheduledNanoseconds }
+            let cpu = one.used.reduce(0) { $0 + $1.cpuNanoseconds }
             table.add(
                 "\(one.count)", tenth(one.seconds), two(Double(cpu) / 1e6),
                 "\(one.used.reduce(0) { $0 + $1.voluntarySwitches })",

@@ -45,21 +45,35 @@ struct DriverSample: Codable {
         let p999: Double
     }
 
-    /// Nanoseconds of a cache line's round trip between the two cores.
+    /// Nanoseconds of a cache line's round trip between the two cores; nil where it is not known.
     struct RoundTrip: Codable {
-        let before: Double
-        let after: Double
+        let before: Double?
+        let after: Double?
+    }
+
+    struct Backend: Codable {
+        /// Resident memory of its own: without shared memory, which is the guest's.
+        let residentKiB: Double
+        let voluntarySwitches: Int
+        let involuntarySwitches: Int
+
+        enum CodingKeys: String, CodingKey {
+            case residentKiB = "rss_private_kib"
+            case voluntarySwitches = "context_switches"
+            case involuntarySwitches = "context_switches_involuntary"
+        }
     }
 
     let iops: Double
     let mibPerSecond: Double
-    /// Microseconds.
-    let latency: Latency
+    /// Microseconds; nil where nothing came back.
+    let latency: Latency?
     let errors: Int
     let roundTrip: RoundTrip?
     /// Processor time of the back-end, in microseconds.
     let cpuPerRequest: Double?
-    let residentKiB: Double?
+    /// Nil where the driver could not look at the back-end.
+    let backend: Backend?
 
     enum CodingKeys: String, CodingKey {
         case iops
@@ -68,6 +82,6 @@ struct DriverSample: Codable {
         case errors
         case roundTrip = "c2c_ns"
         case cpuPerRequest = "cpu_us_per_io"
-        case residentKiB = "rss_kib"
+        case backend
     }
 }

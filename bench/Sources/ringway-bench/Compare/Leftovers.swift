@@ -14,7 +14,7 @@ enum Leftovers {
     /// Runs `start`, and keeps the child it returns in mind; refuses once all is cleared away.
     static func adopt(_ start: () throws -> pid_t) throws -> pid_t {
         try state.withLock { state in
-            guard !state.isClosed else { throw CompareError("interrupted") }
+            guard !state.isClosed else { throw BenchError("interrupted") }
             let pid = try start()
             state.children.insert(pid)
             return pid

@@ -12,7 +12,7 @@ struct Summary {
     let p99: Double
     /// Microseconds of the back-end's processor time per request; nil where nobody measured it.
     let cpu: Double?
-    let residentKiB: Int
+    let residentKiB: Int?
 
     /// Nil where no window counts.
     init?(_ backend: String, _ distance: Distance, of windows: [Window]) {
@@ -28,11 +28,12 @@ struct Summary {
         lowest = rates.min() ?? 0
         highest = rates.max() ?? 0
         mibPerSecond = median(mine.map(\.sample.mibPerSecond))
-        p50 = median(mine.map(\.sample.latency.p50))
-        p99 = median(mine.map(\.sample.latency.p99))
+        p50 = median(mine.compactMap(\.sample.latency?.p50))
+        p99 = median(mine.compactMap(\.sample.latency?.p99))
         let costs = mine.compactMap(\.sample.cpuPerRequest)
         cpu = costs.isEmpty ? nil : median(costs)
-        residentKiB = Int(median(mine.map { Double($0.residentKiB) }))
+        let sizes = mine.compactMap(\.sample.backend?.residentKiB)
+        residentKiB = sizes.isEmpty ? nil : Int(median(sizes))
     }
 }
 

@@ -30,7 +30,7 @@ struct TestStand {
         while !Self.listens(socket) {
             guard child.isAlive, Date() < deadline else {
                 child.kill()
-                throw CompareError(
+                throw BenchError(
                     "\(backend.name(on: store)) does not listen: \(Self.lastLine(of: log))")
             }
             Thread.sleep(forTimeInterval: 0.005)
@@ -58,28 +58,25 @@ struct TestStand {
     }
 
     /// Drives a back-end for a window.
-    /// - Returns: what the driver says, and the back-end's resident memory meanwhile, in KiB.
     func drive(
         _ load: DriverLoad, _ running: Running, seconds: Double? = nil
-    ) throws -> (DriverSample, residentKiB: Int) {
-        let driving = try startDriver(
-            load, on: running.socket, seconds: seconds ?? self.seconds, warmup: warmup)
-        // Still in the warm-up: it would show in the latencies measured.
-        Thread.sleep(forTimeInterval: warmup * 0.9)
-        let resident = ProcessUsage(of: running.child.pid)?.residentKiB ?? 0
-        return (try result(of: driving), resident)
+    ) throws -> DriverSample {
+        try result(
+            of: startDriver(
+                load, on: running.socket, seconds: seconds ?? self.seconds, warmup: warmup))
     }
 
     /// Waits for what the driver says.
     func result(of driving: Driving) throws -> DriverSample {
         let code = driving.child.wait(atMost: driving.seconds + 30)
-        guard code == 0 else {
-            let end = code.map { "exit status \($0)" } ?? "killed, by the time limit perhaps"
-            throw CompareError("the driver failed (\(end)): \(Self.lastLine(of: driving.log))")
-        }
+        // Failed requests are told in the result too, and the driver ends with 1.
         let data = FileManager.default.contents(atPath: driving.output) ?? Data()
+        guard code == 0 || (code == 1 && !data.isEmpty) else {
+            let end = code.map { "exit status \($0)" } ?? "killed, by the time limit perhaps"
+            throw BenchError("the driver failed (\(end)): \(Self.lastLine(of: driving.log))")
+        }
         do { return try JSONDecoder().decode(DriverSample.self, from: data) } catch {
-            throw CompareError("the driver's result is not what it should be: \(error)")
+            throw BenchError("the driver's result is not what it should be: \(error)")
         }
     }
 
@@ -106,10 +103,10 @@ struct TestStand {
         seconds: Double? = nil
     ) throws -> Window {
         let date = Date()
-        let (sample, resident) = try drive(load, running, seconds: seconds)
+        let sample = try drive(load, running, seconds: seconds)
         return Window(
             line: line, backend: name, round: round, date: date, load: load,
-            distance: Distance(sample.roundTrip), sample: sample, residentKiB: resident)
+            distance: Distance(sample.roundTrip), sample: sample)
     }
 
     /// Whether a socket of that path takes connections. To try it would be to be its first client.

@@ -15,8 +15,11 @@ enum Distance: String, Codable, CaseIterable {
 
     /// Nil where the cores moved within the window.
     init?(_ roundTrip: DriverSample.RoundTrip?) {
-        guard let roundTrip else { self = .unknown; return }
-        switch (roundTrip.before < Self.border, roundTrip.after < Self.border) {
+        guard let before = roundTrip?.before, let after = roundTrip?.after else {
+            self = .unknown
+            return
+        }
+        switch (before < Self.border, after < Self.border) {
         case (true, true): self = .near
         case (false, false): self = .far
         default: return nil
@@ -34,9 +37,7 @@ struct Window: Codable {
     /// Nil where the cores moved meanwhile: such a window is kept, and counts for nothing.
     let distance: Distance?
     let sample: DriverSample
-    /// Of the back-end under load, without shared memory, which is the guest's.
-    let residentKiB: Int
 
     /// Whether its figures count.
-    var counts: Bool { distance != nil && sample.errors == 0 }
+    var counts: Bool { distance != nil && sample.errors == 0 && sample.latency != nil }
 }

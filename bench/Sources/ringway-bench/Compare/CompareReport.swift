@@ -1,7 +1,7 @@
 import Foundation
 
 /// report.md and its plots, of a comparison with peers.
-struct BlkReport {
+struct CompareReport {
     let comparison: BlkComparison
     let machine: Machine
     /// What each line comes to where both sides have windows: near first.
@@ -170,13 +170,17 @@ struct BlkReport {
         return "### Notes\n\n" + comparison.notes.map { "- \($0)\n" }.joined()
     }
 
-    private func mib(_ summary: Summary) -> String { tenth(Double(summary.residentKiB) / 1024) }
+}
+
+/// Resident memory in MiB.
+func mib(_ summary: Summary) -> String {
+    summary.residentKiB.map { tenth(Double($0) / 1024) } ?? "?"
 }
 
 func two(_ value: Double) -> String { String(format: "%.2f", value) }
 func tenth(_ value: Double) -> String { String(format: "%.1f", value) }
 
-extension BlkReport {
+extension CompareReport {
     /// Names and contents of the pictures.
     var plots: [(String, String)] {
         let lines = Array(zip(comparison.results, contests)).filter { !$0.1.isEmpty }
