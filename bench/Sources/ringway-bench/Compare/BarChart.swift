@@ -61,7 +61,7 @@ struct BarChart {
             for (index, value) in group.values.enumerated() {
                 let y = top + each * Double(row) + bar * Double(index + 1) - 2.5
                 guard let value else {
-                    drawing.text("too few windows", left + 6, y - 0.5, size: 10)
+                    drawing.text("too few windows", left + 6, y - 1, size: 10)
                     continue
                 }
                 // Beyond a target's mark that it would touch.

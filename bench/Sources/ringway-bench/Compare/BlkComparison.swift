@@ -29,6 +29,18 @@ struct BlkComparison {
         }
     }
 
+    /// results.json.
+    struct Raw: Encodable {
+        let windows: [Window]
+        /// Short ones, which only picked configurations.
+        let qualifying: [Window]
+    }
+
+    var raw: Raw {
+        Raw(
+            windows: results.flatMap(\.windows), qualifying: results.flatMap(\.qualifying))
+    }
+
     mutating func say(_ note: String) {
         notes.append(note)
         CompareProgress.say(note)
@@ -78,6 +90,7 @@ struct BlkComparison {
         let tried = short.results[0]
         if let ours = tried.best(of: tried.ours) { results[index].ours = [ours] }
         if let peer = tried.best(of: tried.peers) { results[index].peers = [peer] }
+        results[index].qualifying = tried.windows
     }
 
     /// One window; again, twice at most, where the cores moved or a request failed.

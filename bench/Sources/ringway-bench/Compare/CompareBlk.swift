@@ -78,7 +78,7 @@ struct CompareBlk: ParsableCommand {
         let start = Date()
         comparison.run()
         let machine = Machine(stand, start: start)
-        try options.write(comparison.results.flatMap(\.windows), to: "results.json")
+        try options.write(comparison.raw, to: "results.json")
         let report = CompareReport(comparison: comparison, machine: machine)
         for (name, plot) in report.plots { try options.write(plot, to: name) }
         try options.write(report.text, to: "report.md")

@@ -30,9 +30,11 @@ struct CurveChart {
 
     var svg: String {
         let top = 84.0
-        let names = panels.flatMap(\.curves).map(\.name)
-        let entries = names.indices.filter { names.firstIndex(of: names[$0]) == $0 }
-            .map { panels.flatMap(\.curves)[$0] }
+        // Of those that have something to show, each name once.
+        var entries: [Curve] = []
+        for curve in panels.flatMap(\.curves) where curve.values.contains(where: { $0 != nil }) {
+            if !entries.contains(where: { $0.name == curve.name }) { entries.append(curve) }
+        }
         let legendTop = top + panelHeight + 66
         let panelsWidth = Double(panels.count) * (panelWidth + gap)
         var drawing = Drawing(

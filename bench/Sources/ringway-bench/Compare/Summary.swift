@@ -84,6 +84,8 @@ struct LineResult {
     var ours: [String]
     var peers: [String]
     var windows: [Window] = []
+    /// The short ones that picked the configurations.
+    var qualifying: [Window] = []
 
     /// The configuration that did best, by medians at the distance that knows most of them.
     func best(of names: [String]) -> String? {
