@@ -27,12 +27,26 @@ final class BlkBench {
         options.packed = plan.isPacked
         options.indirect = plan.isIndirect
         options.arenaBytes = 4096
-        let memory = GuestRAM.Plan(byteCount: plan.memoryBytes, hugePages: plan.hugePages)
-        driver = try BlockDriver(connection, GuestRAM([memory]), options)
+        driver = try BlockDriver(connection, Self.memory(plan), options)
         self.pid = pid ?? connection.peerProcess
         progress = ProgressLine(isJSON: isJSON)
         news = try EventFD()
         span = try Self.span(plan, driver)
+    }
+
+    private static func memory(_ plan: BlkPlan) throws -> GuestRAM {
+        let ram = try GuestRAM([.init(byteCount: plan.memoryBytes, hugePages: plan.hugePages)])
+        guard plan.hugePages else { return ram }
+        // Pages that the pool does not have are missed only when they are touched.
+        for address in stride(from: 0, to: plan.memoryBytes, by: 2 << 20) {
+            ram.fill(0, count: 1, at: address)
+        }
+        guard !ram.place(0).mapping.isLost else {
+            throw BenchError(
+                "--huge-pages: \(plan.memoryBytes >> 21) pages of 2 MiB are not free; see"
+                    + " /proc/sys/vm/nr_hugepages")
+        }
+        return ram
     }
 
     private static func span(_ plan: BlkPlan, _ driver: BlockDriver) throws -> BlkSpan {

@@ -17,10 +17,11 @@ struct BlkCommand: ParsableCommand {
             Examples:
               ringway-blk --socket-path /tmp/d.sock --store memory:1G &
               ringway-bench blk --socket-path /tmp/d.sock
-              ringway-bench blk --socket-path /tmp/d.sock --rw randwrite --qd 1 --seconds 10
-              ringway-bench blk --socket-path /tmp/d.sock --rw read --bs 128k --queues 4 --json
-              ringway-bench blk --socket-path /tmp/d.sock --rate 1000 --interrupts --qd 4
-              ringway-bench blk --socket-path /tmp/d.sock --rw randwrite --mixed 70 --verify
+              ringway-bench blk --socket-path /tmp/d.sock --rw randwrite --qd 1
+              ringway-bench blk --socket-path /tmp/d.sock --rw read --bs 128k --json
+              ringway-bench blk --socket-path /tmp/d.sock --queues 4 --cpus 0,2
+              ringway-bench blk --socket-path /tmp/d.sock --rate 1000 --interrupts
+              ringway-bench blk --socket-path /tmp/d.sock --packed --mixed 70 --verify
             """)
 
     @Option(help: ArgumentHelp("Where the back-end listens.", valueName: "path"))
@@ -106,6 +107,9 @@ struct BlkCommand: ParsableCommand {
 
     func run() throws {
         let plan = try plan()
+        if let pid, ProcessUsage(pid: pid) == nil {
+            throw ValidationError("--pid \(pid): no such process, or not ours to look at")
+        }
         let pair = try CPUList(c2cCpus).map(\.cpus) ?? { throw ValidationError(pairText) }()
         guard pair.count == 2 else { throw ValidationError(pairText) }
         var roundTrip = BlkReport.RoundTrip()

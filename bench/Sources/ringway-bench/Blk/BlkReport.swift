@@ -24,9 +24,12 @@ struct BlkFigures {
     mutating func take(_ before: BlkBench.Sample, _ after: BlkBench.Sample) {
         guard let old = before.usage, let new = after.usage else { return }
         usage = new
-        voluntarySwitches = new.voluntarySwitches &- min(old.voluntarySwitches, new.voluntarySwitches)
-        involuntarySwitches =
-            new.involuntarySwitches &- min(old.involuntarySwitches, new.involuntarySwitches)
+        // A thread that has ended takes its count along.
+        func grown(_ count: KeyPath<ProcessUsage, UInt64>) -> UInt64 {
+            new[keyPath: count] - min(old[keyPath: count], new[keyPath: count])
+        }
+        voluntarySwitches = grown(\.voluntarySwitches)
+        involuntarySwitches = grown(\.involuntarySwitches)
         let count = after.completed - before.completed
         guard count > 0, new.cpuNanoseconds >= old.cpuNanoseconds else { return }
         cpuMicrosecondsPerIO =

@@ -182,9 +182,11 @@ final class BlkWorker: Sendable {
             } else if spins & 63 == 0 {
                 now = Clock.nanoseconds()
             }
+            guard spins & 63 == 0 || worker.plan.interrupts else { return }
+            guard !worker.isAborted.load(ordering: .relaxed) else { throw .disconnected }
             guard now > lastProgress + Self.patience else { return }
             let out = lanes.reduce(0) { $0 + $1.queue.inFlight }
-            if out > 0 || worker.isAborted.load(ordering: .relaxed) {
+            guard out == 0 else {
                 throw .device("nothing came back for 10 s; \(out) requests are out")
             }
             lastProgress = now

@@ -19,11 +19,12 @@ struct Latencies: Sendable {
     var summary: Summary? {
         guard count > 0 else { return nil }
         func microseconds(_ percentile: Double) -> Double {
-            Double(histogram.valueAtPercentile(percentile)) / 1000
+            let nanoseconds = Double(histogram.valueAtPercentile(percentile))
+            return (nanoseconds / 1000).rounded(digits: 3)
         }
         return Summary(
-            avg: histogram.mean / 1000, p50: microseconds(50), p99: microseconds(99),
-            p999: microseconds(99.9))
+            avg: (histogram.mean / 1000).rounded(digits: 3), p50: microseconds(50),
+            p99: microseconds(99), p999: microseconds(99.9))
     }
 
     /// In microseconds.
