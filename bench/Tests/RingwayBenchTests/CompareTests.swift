@@ -135,6 +135,20 @@ private func result(_ windows: [Window]) -> LineResult {
     }
 }
 
+@Suite struct ChoiceTests {
+    @Test func aWholeNameIsNoBeginning() {
+        let names = ["read-qd1", "read-qd128", "write-qd1"]
+        func chosen(_ words: String...) -> [String] {
+            names.filter { $0.isChosen(by: words, among: names) }
+        }
+        #expect(chosen() == names)
+        #expect(chosen("read-qd1") == ["read-qd1"])
+        #expect(chosen("read") == ["read-qd1", "read-qd128"])
+        #expect(chosen("read-qd12", "write-qd1") == ["read-qd128", "write-qd1"])
+        #expect(chosen("none").isEmpty)
+    }
+}
+
 @Suite struct ChildTests {
     private func start(_ words: String...) throws -> Child {
         try Child(words, cpu: 0, output: "/dev/null", errors: "/dev/null")

@@ -73,12 +73,15 @@ struct Backend {
     /// As tables and `--peers` name it. An engine means nothing without a file.
     func name(on store: Store) -> String {
         switch kind {
-        case .ringway(_, nil): "ringway"
+        case .ringway(_, nil): Self.defaultName
         case .ringway(_, let poll?): "ringway-poll\(poll)us"
         case .storageDaemon(let engine, let loop):
             store == .null ? "qsd-null-\(loop.rawValue)" : "qsd-\(engine.rawValue)-\(loop.rawValue)"
         }
     }
+
+    /// Ringway without options of ours.
+    static let defaultName = "ringway"
 
     var isOurs: Bool {
         if case .ringway = kind { true } else { false }

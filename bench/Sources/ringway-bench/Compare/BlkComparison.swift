@@ -22,8 +22,8 @@ struct BlkComparison {
     mutating func add(_ lines: [Line], peers names: [String]) {
         for line in lines {
             let able = contestants.filter { $0.serves(line.store) }
-            let peers = able.filter { !$0.isOurs }.map { $0.name(on: line.store) }
-                .filter { peer in names.isEmpty || names.contains { peer.hasPrefix($0) } }
+            let all = able.filter { !$0.isOurs }.map { $0.name(on: line.store) }
+            let peers = all.filter { $0.isChosen(by: names, among: all) }
             let ours = able.filter(\.isOurs).map { $0.name(on: line.store) }
             results.append(LineResult(line: line, ours: ours, peers: peers))
         }

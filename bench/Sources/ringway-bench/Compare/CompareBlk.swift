@@ -61,9 +61,7 @@ struct CompareBlk: ParsableCommand {
         let paths = StorePaths(
             sharedMemoryFile: "/dev/shm/\(token)", diskFile: "\(disk)/\(token)")
         let stand = try options.stand(paths)
-        let chosen = Line.all.filter { line in
-            lines.isEmpty || lines.contains { line.name.hasPrefix($0) }
-        }
+        let chosen = Line.all.filter { $0.name.isChosen(by: lines, among: Line.all.map(\.name)) }
         try makeFiles(for: chosen, paths)
 
         var comparison = BlkComparison(
@@ -108,5 +106,14 @@ struct CompareBlk: ParsableCommand {
                 fileSize.map { Int(clamping: $0.bytes) } ?? (options.quick ? 64 << 20 : 2 << 30)
             try TestFile.make(at: paths.diskFile, byteCount: size)
         }
+    }
+}
+
+extension String {
+    /// Whether one of `words` is this name; or begins it, if it is the whole of no other name.
+    /// Everything is chosen where there are no words.
+    func isChosen(by words: [String], among names: [String]) -> Bool {
+        words.isEmpty
+            || words.contains { $0 == self || (hasPrefix($0) && !names.contains($0)) }
     }
 }

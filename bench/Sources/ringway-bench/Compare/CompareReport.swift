@@ -65,7 +65,7 @@ struct CompareReport {
         var table = MarkdownTable(
             "line", "cores", "IOPS, ours by peer's", "target", "CPU per I/O, ours by peer's",
             "p50 us, ours / peer's", "p99 us, ours / peer's", "RSS MiB, ours / peer's",
-            "windows, ours / peer's", "ours", "peer")
+            "windows, ours / peer's", "ours", "peer", "with our defaults: IOPS, CPU")
         for (result, contests) in zip(comparison.results, contests) {
             for one in contests {
                 let cores = one.distance.rawValue + (one.isPartial ? " (partly)" : "")
@@ -75,15 +75,22 @@ struct CompareReport {
                     "\(tenth(one.ours.p50)) / \(tenth(one.peer.p50))",
                     "\(tenth(one.ours.p99)) / \(tenth(one.peer.p99))",
                     "\(mib(one.ours)) / \(mib(one.peer))", "\(one.ours.count) / \(one.peer.count)",
-                    one.ours.backend, one.peer.backend)
+                    one.ours.backend, one.peer.backend, defaults(one))
             }
             if contests.isEmpty, !result.peers.isEmpty {
                 table.add(
                     result.line.title, "no common ground", "?", result.line.target.map(two) ?? "",
-                    "", "", "", "", "", "", "")
+                    "", "", "", "", "", "", "", "")
             }
         }
         return table.rows.isEmpty ? "No peer was measured.\n" : table.text
+    }
+
+    /// The same two ratios of Ringway without options, where another configuration did better.
+    private func defaults(_ contest: Contest) -> String {
+        guard let defaults = contest.defaults else { return "" }
+        let cpu = contest.cpuRatio(of: defaults).map(two) ?? "?"
+        return "\(two(defaults.iops / contest.peer.iops)), \(cpu)"
     }
 
     /// The lines that miss a target at a distance. Without windows on both sides nothing is said.

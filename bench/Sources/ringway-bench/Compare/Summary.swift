@@ -50,13 +50,17 @@ struct Contest {
     let distance: Distance
     let ours: Summary
     let peer: Summary
+    /// Ringway as it is without options, where that is not `ours` and has windows enough.
+    let defaults: Summary?
     /// Whether some configuration of a peer has too few windows here to be the best.
     let isPartial: Bool
 
     var ratio: Double { ours.iops / peer.iops }
     /// Processor time per request.
-    var cpuRatio: Double? {
-        guard let mine = ours.cpu, let theirs = peer.cpu, theirs > 0 else { return nil }
+    var cpuRatio: Double? { cpuRatio(of: ours) }
+
+    func cpuRatio(of mine: Summary) -> Double? {
+        guard let mine = mine.cpu, let theirs = peer.cpu, theirs > 0 else { return nil }
         return mine / theirs
     }
 
@@ -67,10 +71,12 @@ struct Contest {
                 .filter { $0.count >= least }
         }
         let peers = known(line.peers)
-        guard let ours = known(line.ours).max(by: { $0.iops < $1.iops }),
+        let mine = known(line.ours)
+        guard let ours = mine.max(by: { $0.iops < $1.iops }),
             let peer = peers.max(by: { $0.iops < $1.iops })
         else { return nil }
         self.distance = distance
+        defaults = mine.first { $0.backend == Backend.defaultName && $0.backend != ours.backend }
         isPartial = peers.count < line.peers.count
         self.ours = ours
         self.peer = peer
