@@ -20,7 +20,8 @@ struct CompareOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Seconds of each window (default: 2).", valueName: "s"))
     var seconds: Double?
 
-    @Option(help: ArgumentHelp("Windows of each back-end on each line.", valueName: "n"))
+    @Option(
+        help: ArgumentHelp("Windows of each back-end on each line (default: 5).", valueName: "n"))
     var rounds: Int?
 
     @Flag(help: "A try of a minute or two: few, short windows. Its figures say little.")
