@@ -79,6 +79,7 @@ public struct GuestMemory: ~Copyable {
             return readPieces(address, count: count, into: &table)
         }
         unsafe table.copy(host + Int(truncatingIfNeeded: offset), bytes, at: 0)
+        table.count = count
         return true
     }
 
@@ -96,6 +97,7 @@ public struct GuestMemory: ~Copyable {
             done += piece
             address += UInt64(piece)
         }
+        table.count = count
         return true
     }
 
@@ -138,6 +140,8 @@ public struct PrivateTable: ~Copyable {
     /// Bytes of the descriptors it can hold.
     @usableFromInline let size: Int
     public let capacity: Int
+    /// Entries that were copied last.
+    @usableFromInline var count = 0
 
     /// - Parameter capacity: descriptors.
     public init(capacity: Int) {
@@ -158,26 +162,28 @@ public struct PrivateTable: ~Copyable {
             .copyMemory(from: source, byteCount: bytes)
     }
 
-    /// An entry as a split ring lays it out.
+    /// An entry as a split ring lays it out; nil past the last one.
     @inlinable
-    public subscript(index: Int) -> Descriptor {
-        let (first, second) = entry(index)
+    @inline(__always)
+    public subscript(index: Int) -> Descriptor? {
+        guard let (first, second) = words(index) else { return nil }
         return Descriptor(words: first, second)
     }
 
-    /// An entry as a packed ring lays it out.
+    /// An entry as a packed ring lays it out; nil past the last one.
     @inlinable
-    public subscript(packed index: Int) -> PackedDescriptor {
-        let (first, second) = entry(index)
+    @inline(__always)
+    public subscript(packed index: Int) -> PackedDescriptor? {
+        guard let (first, second) = words(index) else { return nil }
         return PackedDescriptor(words: first, second)
     }
 
     @inlinable
     @inline(__always)
-    func entry(_ index: Int) -> (UInt64, UInt64) {
-        precondition(index >= 0 && index < capacity)
-        return unsafe (
-            UInt64(littleEndian: words[index * 2]), UInt64(littleEndian: words[index * 2 + 1])
-        )
+    func words(_ index: Int) -> (UInt64, UInt64)? {
+        // A negative one becomes too large.
+        guard UInt(bitPattern: index) < UInt(bitPattern: count) else { return nil }
+        let entry = unsafe words + (index &* 2)
+        return unsafe (UInt64(littleEndian: entry[0]), UInt64(littleEndian: entry[1]))
     }
 }

@@ -91,7 +91,7 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         held &+= Int(count)
         chains &+= 1
         available.advance(by: count, size: size)
-        if isInOrder { order.take(id) }
+        if isInOrder { noteOrder(id) }
         return Chain(head: id)
     }
 
@@ -152,16 +152,14 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         _ descriptor: PackedDescriptor, _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) {
         let head = descriptor.id
-        let count = try table.copy(
-            descriptor.address, bytes: descriptor.length, head: head, &memory)
+        _ = try table.copy(descriptor.address, bytes: descriptor.length, head: head, &memory)
         var index = 0
-        repeat {  // A table has at least one entry.
-            let entry = table[packed: index]
+        while let entry = table[packed: index] {
             guard !entry.isIndirect else { throw .nestedIndirect(head: head) }
             try buffers.add(
                 entry.address, entry.length, isWritable: entry.isWritable, head: head, &memory)
             index &+= 1
-        } while index < count
+        }
     }
 
     @inlinable
@@ -169,6 +167,13 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     public mutating func complete(_ chain: consuming Chain, written: UInt32) {
         let id = chain.end()
         guard isInOrder else { return giveBack(id, written) }
+        completeInOrder(id, written)
+    }
+
+    // Out of line, so that other drivers' chains do not pay for it in registers.
+    @usableFromInline
+    @inline(never)
+    mutating func completeInOrder(_ id: UInt16, _ written: UInt32) {
         order.finish(id, written: written)
         while let (next, bytes) = order.next() { giveBack(next, bytes) }
     }
@@ -190,6 +195,10 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         heldUnpublished &+= Int(count)
         used.advance(by: count, size: size)
     }
+
+    @usableFromInline
+    @inline(never)
+    mutating func noteOrder(_ id: UInt16) { order.take(id) }
 
     @inlinable
     @inline(__always)

@@ -77,7 +77,7 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         }
         isInFlight[Int(head)] = true
         chains &+= 1
-        if isInOrder { order.take(head) }
+        if isInOrder { noteOrder(head) }
         return Chain(head: head)
     }
 
@@ -146,18 +146,18 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         _ buffers: inout ChainBuffers
     ) throws(QueueViolation) {
         guard !descriptor.hasNext else { throw .indirectWithNext(head: head) }
-        let count = try table.copy(
+        var left = try table.copy(
             descriptor.address, bytes: descriptor.length, head: head, &memory)
-        var index = 0
-        var left = count  // As above: no more steps than entries.
-        repeat {
-            let entry = table[index]
+        var index: UInt16 = 0
+        repeat {  // As above: no more steps than entries.
+            guard let entry = table[Int(index)] else {
+                throw .nextOutOfRange(head: head, next: index)
+            }
             guard !entry.isIndirect else { throw .nestedIndirect(head: head) }
             try buffers.add(
                 entry.address, entry.length, isWritable: entry.isWritable, head: head, &memory)
             guard entry.hasNext else { return }
-            index = Int(entry.next)
-            guard index < count else { throw .nextOutOfRange(head: head, next: entry.next) }
+            index = entry.next
             left &-= 1
         } while left != 0
         throw .chainTooLong(head: head)
@@ -168,6 +168,13 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     public mutating func complete(_ chain: consuming Chain, written: UInt32) {
         let head = chain.end()
         guard isInOrder else { return giveBack(head, written) }
+        completeInOrder(head, written)
+    }
+
+    // Out of line, so that other drivers' chains do not pay for it in registers.
+    @usableFromInline
+    @inline(never)
+    mutating func completeInOrder(_ head: UInt16, _ written: UInt32) {
         order.finish(head, written: written)
         while let (next, bytes) = order.next() { giveBack(next, bytes) }
     }
@@ -180,6 +187,10 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         ring.setUsed(usedIndex, head: head, written: written)
         usedIndex &+= 1
     }
+
+    @usableFromInline
+    @inline(never)
+    mutating func noteOrder(_ head: UInt16) { order.take(head) }
 
     @inlinable
     @inline(__always)
