@@ -8,7 +8,6 @@ import VirtioSpec
 /// not below the ring's size breaks the ring, as one does that is in flight already.
 @frozen
 public struct PackedQueue: ~Copyable, DeviceQueue {
-    public let size: UInt16
     @usableFromInline var ring: PackedRingMemory
     @usableFromInline let eventIndex: Bool
 
@@ -38,7 +37,6 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     ///   - features: of these, EVENT_IDX changes how the two sides notify each other, and IN_ORDER
     ///     when chains go back. Indirect tables are taken from any driver.
     public init(_ ring: consuming PackedRingMemory, base: PackedBase, features: Features) {
-        size = ring.size
         eventIndex = features.contains(.eventIndex)
         isInOrder = features.contains(.inOrder)
         available = base.available
@@ -50,6 +48,7 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         self.ring = ring
     }
 
+    @inlinable public var size: UInt16 { ring.size }
     @inlinable public var inFlight: Int { chains }
     public var base: PackedBase { PackedBase(available: available, used: used) }
     public var vringBase: UInt32 { base.vringBase }
@@ -71,6 +70,7 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     }
 
     @inlinable
+    @inline(__always)
     public mutating func next(
         _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) -> Chain? {
@@ -82,13 +82,14 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         do throws(QueueViolation) {
             (id, count) = try take(&memory, &buffers)
             try admit(id)
+            guard buffers.areCountable() else { throw .tooManyBytes(head: id) }
         } catch {
             latch(error)
             throw error
         }
         lengths[Int(id)] = count
-        held += Int(count)
-        chains += 1
+        held &+= Int(count)
+        chains &+= 1
         available.advance(by: count, size: size)
         if isInOrder { order.take(id) }
         return Chain(head: id)
@@ -103,7 +104,8 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     @inlinable
     @inline(__always)
     func admit(_ id: UInt16) throws(QueueViolation) {
-        guard id < size else { throw .headOutOfRange(id) }
+        // The table has an entry for each descriptor.
+        guard Int(id) < lengths.count else { throw .headOutOfRange(id) }
         guard lengths[Int(id)] == 0 else { throw .headInFlight(id) }
     }
 
@@ -116,11 +118,11 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     ) throws(QueueViolation) -> (UInt16, UInt16) {
         var index = available.index
         // The rest of the ring is ours still: what lies there can't be made available.
-        let room = Int(size) - held
+        let room = Int(size) &- held
         var count = 0
         while count < room {
             let descriptor = ring.descriptor(index)
-            count += 1
+            count &+= 1
             if descriptor.isIndirect {
                 guard count == 1, !descriptor.hasNext else {
                     throw .indirectWithNext(head: descriptor.id)
@@ -131,9 +133,9 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
             try buffers.add(
                 descriptor.address, descriptor.length, isWritable: descriptor.isWritable,
                 head: descriptor.id, &memory)
-            // At most `room`, which fits.
-            guard descriptor.hasNext else { return (descriptor.id, UInt16(count)) }
-            index += 1
+            // At most `room`, so it fits.
+            guard descriptor.hasNext else { return (descriptor.id, UInt16(truncatingIfNeeded: count)) }
+            index &+= 1
             if index == size { index = 0 }
         }
         throw .chainTooLong(head: available.index)
@@ -142,6 +144,7 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     /// The table's entries are the chain, in their order; of their flags only "writable" means
     /// anything (§2.8.8).
     @inlinable
+    @inline(__always)
     mutating func takeTable(
         _ descriptor: PackedDescriptor, _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) {
@@ -157,6 +160,7 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     }
 
     @inlinable
+    @inline(__always)
     public mutating func complete(_ chain: consuming Chain, written: UInt32) {
         let id = chain.end()
         guard isInOrder else { return giveBack(id, written) }
@@ -169,7 +173,7 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     mutating func giveBack(_ id: UInt16, _ written: UInt32) {
         let count = lengths[Int(id)]
         lengths[Int(id)] = 0
-        chains -= 1
+        chains &-= 1
         ring.setUsed(used.index, id: id, written: written)
         var flags = used.wrap ? PackedRingLayout.available | PackedRingLayout.used : 0
         if written != 0 { flags |= DescriptorFlags.write }
@@ -178,14 +182,15 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         } else {
             ring.setFlags(used.index, flags, releasing: false)
         }
-        heldUnpublished += Int(count)
+        heldUnpublished &+= Int(count)
         used.advance(by: count, size: size)
     }
 
     @inlinable
+    @inline(__always)
     public mutating func publish() -> Bool {
         guard heldUnpublished != 0 else { return false }
-        held -= heldUnpublished
+        held &-= heldUnpublished
         heldUnpublished = 0
         let old = published
         ring.setFlags(old.index, heldFlags, releasing: true)

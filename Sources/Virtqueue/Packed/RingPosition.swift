@@ -20,9 +20,10 @@ public struct RingPosition: Equatable, Sendable {
     @inlinable
     @inline(__always)
     mutating func advance(by count: UInt16, size: UInt16) {
-        index += count  // Both are at most 32768 and the index less: no overflow.
+        // Both are at most 32768, and the index is less: no overflow.
+        index &+= count
         guard index >= size else { return }
-        index -= size
+        index &-= size
         wrap.toggle()
     }
 

@@ -5,7 +5,6 @@ import VirtioSpec
 /// The device's side of a split virtqueue (virtio 1.3 §2.7).
 @frozen
 public struct SplitQueue: ~Copyable, DeviceQueue {
-    public let size: QueueSize
     @usableFromInline var ring: SplitRingMemory
     @usableFromInline let eventIndex: Bool
 
@@ -33,7 +32,6 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     public init(
         _ ring: consuming SplitRingMemory, base: UInt16, features: Features
     ) {
-        size = ring.size
         eventIndex = features.contains(.eventIndex)
         nextIndex = base
         seenIndex = base
@@ -46,6 +44,7 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         self.ring = ring
     }
 
+    @inlinable public var size: QueueSize { ring.size }
     @inlinable public var inFlight: Int { chains }
     /// The index of the chain that would come next.
     public var base: UInt16 { nextIndex }
@@ -58,6 +57,7 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     }
 
     @inlinable
+    @inline(__always)
     public mutating func next(
         _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) -> Chain? {
@@ -66,16 +66,18 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         }
         guard !isBroken else { return nil }
         let head = ring.availableHead(nextIndex)
+        nextIndex &+= 1
         buffers.removeAll()
         do throws(QueueViolation) {
             try take(head, &memory, &buffers)
+            guard buffers.areCountable() else { throw .tooManyBytes(head: head) }
         } catch {
+            nextIndex &-= 1
             latch(error)
             throw error
         }
-        nextIndex &+= 1
         isInFlight[Int(head)] = true
-        chains += 1
+        chains &+= 1
         if isInOrder { order.take(head) }
         return Chain(head: head)
     }
@@ -106,7 +108,8 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     mutating func take(
         _ head: UInt16, _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) {
-        guard head < size.count else { throw .headOutOfRange(head) }
+        // The table has an entry for each descriptor.
+        guard Int(head) < isInFlight.count else { throw .headOutOfRange(head) }
         guard !isInFlight[Int(head)] else { throw .headInFlight(head) }
         var index = head
         for _ in 0..<size.count {  // A longer chain must contain a circle.
@@ -126,6 +129,7 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     }
 
     @inlinable
+    @inline(__always)
     mutating func takeTable(
         _ descriptor: Descriptor, _ head: UInt16, _ memory: inout GuestMemory,
         _ buffers: inout ChainBuffers
@@ -147,6 +151,7 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     }
 
     @inlinable
+    @inline(__always)
     public mutating func complete(_ chain: consuming Chain, written: UInt32) {
         let head = chain.end()
         guard isInOrder else { return giveBack(head, written) }
@@ -158,12 +163,13 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     @inline(__always)
     mutating func giveBack(_ head: UInt16, _ written: UInt32) {
         isInFlight[Int(head)] = false
-        chains -= 1
+        chains &-= 1
         ring.setUsed(usedIndex, head: head, written: written)
         usedIndex &+= 1
     }
 
     @inlinable
+    @inline(__always)
     public mutating func publish() -> Bool {
         guard usedIndex != publishedIndex else { return false }
         let old = publishedIndex

@@ -115,7 +115,10 @@ static inline int32_t split_next(struct split_queue *queue, struct memory *memor
     uint16_t head = load16(&queue->available_ring[queue->next & (queue->size - 1)]);
     vectors_clear(&buffers->readable);
     vectors_clear(&buffers->writable);
-    if (!split_take(queue, head, memory, buffers)) {
+    bool taken = split_take(queue, head, memory, buffers);
+    if (taken && !buffers_are_countable(buffers))
+        taken = split_fail(queue, (struct violation){.kind = too_many_bytes, .head = head});
+    if (!taken) {
         queue->is_broken = true;
         return -2;
     }
