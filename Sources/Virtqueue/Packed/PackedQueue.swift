@@ -75,7 +75,7 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) -> Chain? {
         // Acquires: the chain that these flags make available may be read afterwards.
-        guard isAvailable(ring.flags(available.index)), !isBroken else { return nil }
+        guard isAvailable(ring.flags(available)), !isBroken else { return nil }
         buffers.removeAll()
         let id: UInt16
         let count: UInt16
@@ -96,6 +96,7 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     }
 
     @usableFromInline
+    @inline(never)
     mutating func latch(_ error: QueueViolation) {
         violation = error
         isBroken = true
@@ -116,12 +117,13 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     mutating func take(
         _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) -> (UInt16, UInt16) {
-        var index = available.index
+        var position = available
         // The rest of the ring is ours still: what lies there can't be made available.
         let room = Int(size) &- held
+        guard room > 0 else { throw .chainTooLong(head: available.index) }
         var count = 0
-        while count < room {
-            let descriptor = ring.descriptor(index)
+        repeat {
+            let descriptor = ring.descriptor(position)
             count &+= 1
             if descriptor.isIndirect {
                 guard count == 1, !descriptor.hasNext else {
@@ -133,11 +135,12 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
             try buffers.add(
                 descriptor.address, descriptor.length, isWritable: descriptor.isWritable,
                 head: descriptor.id, &memory)
-            // At most `room`, so it fits.
-            guard descriptor.hasNext else { return (descriptor.id, UInt16(truncatingIfNeeded: count)) }
-            index &+= 1
-            if index == size { index = 0 }
-        }
+            guard descriptor.hasNext else {
+                // At most `room`, so it fits.
+                return (descriptor.id, UInt16(truncatingIfNeeded: count))
+            }
+            position.advance(by: 1, size: size)
+        } while count < room
         throw .chainTooLong(head: available.index)
     }
 
@@ -151,12 +154,14 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         let head = descriptor.id
         let count = try table.copy(
             descriptor.address, bytes: descriptor.length, head: head, &memory)
-        for index in 0..<count {
+        var index = 0
+        repeat {  // A table has at least one entry.
             let entry = table[packed: index]
             guard !entry.isIndirect else { throw .nestedIndirect(head: head) }
             try buffers.add(
                 entry.address, entry.length, isWritable: entry.isWritable, head: head, &memory)
-        }
+            index &+= 1
+        } while index < count
     }
 
     @inlinable
@@ -174,13 +179,13 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         let count = lengths[Int(id)]
         lengths[Int(id)] = 0
         chains &-= 1
-        ring.setUsed(used.index, id: id, written: written)
+        ring.setUsed(used, id: id, written: written)
         var flags = used.wrap ? PackedRingLayout.available | PackedRingLayout.used : 0
         if written != 0 { flags |= DescriptorFlags.write }
         if heldUnpublished == 0 {
             heldFlags = flags
         } else {
-            ring.setFlags(used.index, flags, releasing: false)
+            ring.setFlags(used, flags, releasing: false)
         }
         heldUnpublished &+= Int(count)
         used.advance(by: count, size: size)
@@ -193,7 +198,7 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         held &-= heldUnpublished
         heldUnpublished = 0
         let old = published
-        ring.setFlags(old.index, heldFlags, releasing: true)
+        ring.setFlags(old, heldFlags, releasing: true)
         published = used
         // The driver writes its wish, then looks at our flags; we write the flags, then look at its
         // wish. With a full fence on both sides at least one sees the other. (virtio 1.3 §2.8.21.3)
@@ -204,9 +209,8 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         case PackedRingLayout.eventDescriptor where eventIndex: break
         default: return true
         }
-        let wanted = RingPosition(word: place)
         // An index past the ring is no place at all.
-        guard wanted.index < size else { return true }
+        guard let wanted = RingPosition(word: place, size: size) else { return true }
         // Whether the descriptor that the driver named is among those used since the last time.
         return old.steps(to: wanted, size: size) < old.steps(to: used, size: size)
     }
@@ -227,11 +231,11 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         }
         // As in `publish`, with the parts exchanged.
         ring.fullFence()
-        return isAvailable(ring.flags(available.index))
+        return isAvailable(ring.flags(available))
     }
 
     @inlinable
-    public func hasAvailable() -> Bool { !isBroken && isAvailable(ring.flags(available.index)) }
+    public func hasAvailable() -> Bool { !isBroken && isAvailable(ring.flags(available)) }
 
     public func isUntouched() -> Bool { ring.isUntouched() }
 }

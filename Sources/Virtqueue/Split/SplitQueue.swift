@@ -72,8 +72,7 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
             try take(head, &memory, &buffers)
             guard buffers.areCountable() else { throw .tooManyBytes(head: head) }
         } catch {
-            nextIndex &-= 1
-            latch(error)
+            latchAtChain(error)
             throw error
         }
         isInFlight[Int(head)] = true
@@ -83,9 +82,18 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     }
 
     @usableFromInline
+    @inline(never)
     mutating func latch(_ error: QueueViolation) {
         violation = error
         isBroken = true
+    }
+
+    /// The same for a chain that was looked at: it counts as not taken.
+    @usableFromInline
+    @inline(never)
+    mutating func latchAtChain(_ error: QueueViolation) {
+        nextIndex &-= 1
+        latch(error)
     }
 
     /// Whether the driver has made more available; reads the shared index.
@@ -112,7 +120,8 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         guard Int(head) < isInFlight.count else { throw .headOutOfRange(head) }
         guard !isInFlight[Int(head)] else { throw .headInFlight(head) }
         var index = head
-        for _ in 0..<size.count {  // A longer chain must contain a circle.
+        var left = size.count
+        repeat {
             guard let descriptor = ring.descriptor(index) else {
                 throw .nextOutOfRange(head: head, next: index)
             }
@@ -124,7 +133,9 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
                 head: head, &memory)
             guard descriptor.hasNext else { return }
             index = descriptor.next
-        }
+            left &-= 1
+        } while left != 0
+        // As many as there are, and another: it must go in a circle.
         throw .chainTooLong(head: head)
     }
 
@@ -138,7 +149,8 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         let count = try table.copy(
             descriptor.address, bytes: descriptor.length, head: head, &memory)
         var index = 0
-        for _ in 0..<count {  // As above: no more steps than entries.
+        var left = count  // As above: no more steps than entries.
+        repeat {
             let entry = table[index]
             guard !entry.isIndirect else { throw .nestedIndirect(head: head) }
             try buffers.add(
@@ -146,7 +158,8 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
             guard entry.hasNext else { return }
             index = Int(entry.next)
             guard index < count else { throw .nextOutOfRange(head: head, next: entry.next) }
-        }
+            left &-= 1
+        } while left != 0
         throw .chainTooLong(head: head)
     }
 
