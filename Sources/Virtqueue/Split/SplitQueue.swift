@@ -65,18 +65,21 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
             guard try look() else { return nil }
         }
         guard !isBroken else { return nil }
-        let head = ring.availableHead(nextIndex)
+        let slot = Int(ring.availableHead(nextIndex))
         nextIndex &+= 1
         buffers.removeAll()
         do throws(QueueViolation) {
-            try take(head, &memory, &buffers)
-            guard buffers.areCountable() else { throw .tooManyBytes(head: head) }
+            try take(slot, &memory, &buffers)
+            guard buffers.areCountable() else {
+                throw .tooManyBytes(head: UInt16(truncatingIfNeeded: slot))
+            }
         } catch {
             latchAtChain(error)
             throw error
         }
-        isInFlight[Int(head)] = true
+        isInFlight[slot] = true
         chains &+= 1
+        let head = UInt16(truncatingIfNeeded: slot)
         if isInOrder { noteOrder(head) }
         return Chain(head: head)
     }
@@ -114,11 +117,12 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     @inlinable
     @inline(__always)
     mutating func take(
-        _ head: UInt16, _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
+        _ slot: Int, _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) {
+        let head = UInt16(truncatingIfNeeded: slot)
         // The table has an entry for each descriptor.
-        guard Int(head) < isInFlight.count else { throw .headOutOfRange(head) }
-        guard !isInFlight[Int(head)] else { throw .headInFlight(head) }
+        guard slot < isInFlight.count else { throw .headOutOfRange(head) }
+        guard !isInFlight[slot] else { throw .headInFlight(head) }
         var index = head
         var left = size.count
         repeat {
