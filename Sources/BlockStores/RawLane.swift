@@ -23,6 +23,7 @@ public struct RawLane: BlockLane, ~Copyable {
 
     private let store: RawStore
     private let tags: UInt64
+    private var atOnce: RawStore.AtOnce
     private var table: IOVectorTable
     private var transfers: Table<Transfer>
     private var bounce: BounceBuffer
@@ -45,6 +46,7 @@ public struct RawLane: BlockLane, ~Copyable {
         self.bounce = bounce
         self.store = store
         self.tags = tags
+        atOnce = store.atOnce
         self.zeroes = zeroes
         zeroList = IOVectors(capacity: Self.zeroesPerCall)
         let idle = Transfer(step: .flush, offset: 0, left: 0, isDurable: false, isAdvice: false)
@@ -59,8 +61,10 @@ public struct RawLane: BlockLane, ~Copyable {
         switch request.kind {
         case .read, .write:
             guard isAligned(request, buffers) else { return bounce.transfer(request, buffers) }
-            table.store(buffers, in: slot)
-            step = request.kind == .read ? .read : .write
+            let done = request.kind == .read ? read(request, buffers) : write(request, buffers)
+            if done == request.count { return .ok }
+            return carryOn(request, buffers, done: done, slot: slot, &ring)
+        case .flush where atOnce == .everything: return .ok
         case .flush: step = .flush
         case .discard, .zeroAndUnmap: step = .punch
         case .zero: step = .zeroRange
@@ -70,6 +74,38 @@ public struct RawLane: BlockLane, ~Copyable {
         transfers[slot] = Transfer(
             step: step, offset: request.offset, left: request.count,
             isDurable: request.isDurable, isAdvice: request.kind == .discard)
+        return start(slot, &ring)
+    }
+
+    // What is done at once, in bytes. Whatever stops it, an error too, the ring meets again.
+
+    @inline(__always)
+    private mutating func read(
+        _ request: StoreRequest, _ buffers: borrowing IOVectors
+    ) -> UInt64 {
+        if atOnce == .nothing { return 0 }
+        let got = File.readAtOnce(
+            store.file, at: request.offset, into: buffers, mayWait: atOnce == .everything)
+        if got == -Int(SystemErrorCode.notSupported) { atOnce = .nothing }
+        return UInt64(max(0, got))
+    }
+
+    @inline(__always)
+    private func write(_ request: StoreRequest, _ buffers: borrowing IOVectors) -> UInt64 {
+        guard atOnce == .everything else { return 0 }
+        return UInt64(max(0, File.writeAtOnce(store.file, at: request.offset, from: buffers)))
+    }
+
+    /// Hands what is left of a read or a write to the ring.
+    private mutating func carryOn(
+        _ request: StoreRequest, _ buffers: borrowing IOVectors, done: UInt64, slot: Int,
+        _ ring: inout IORing
+    ) -> StoreOutcome? {
+        table.store(buffers, in: slot)
+        if done > 0 { table.advance(slot, by: Int(done)) }
+        transfers[slot] = Transfer(
+            step: request.kind == .read ? .read : .write, offset: request.offset + done,
+            left: request.count - done, isDurable: request.isDurable, isAdvice: false)
         return start(slot, &ring)
     }
 

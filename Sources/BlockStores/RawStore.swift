@@ -19,6 +19,11 @@ public final class RawStore: BlockStore {
     /// What direct I/O asks of memory and of offsets, powers of two; 1 through the page cache.
     let memoryAlignment: Int
     public let offsetAlignment: Int
+    /// How much of the I/O is done in the call itself, without io_uring. A file in memory never
+    /// makes anybody wait, while io_uring would hand it to another thread; what the page cache holds
+    /// is copied faster than it is queued.
+    enum AtOnce { case nothing, cachedReads, everything }
+    let atOnce: AtOnce
     /// The block size that suits it: 512, or 4096 where the device or direct I/O want it.
     public let suitableBlockSize: UInt32
     /// Held while a block is read, changed in part and written back, so that two such changes to
@@ -42,6 +47,8 @@ public final class RawStore: BlockStore {
         File.setBlocking(file)
         byteCount = bytes
         name = (kind == .blockDevice ? "block device " : "raw file ") + path
+        atOnce =
+            options.isDirect ? .nothing : File.isInMemory(file) ? .everything : .cachedReads
         let alignment = File.directAlignment(file)
         memoryAlignment = options.isDirect ? alignment.memory : 1
         offsetAlignment = options.isDirect ? alignment.offset : 1

@@ -13,6 +13,8 @@ public struct IORing: ~Copyable {
 
     // On the heap: the kernel and liburing keep its address.
     private let ring: UnsafeMutablePointer<io_uring>
+    /// The file whose operations need not look it up each time, once there was one; -1 before.
+    private var registered: Int32 = -1
 
     /// - Parameter depth: operations in flight at most, 1 to 32768.
     public init(depth: Int) throws(SystemError) {
@@ -51,8 +53,14 @@ public struct IORing: ~Copyable {
     ) -> Bool {
         guard let entry = unsafe entry(tag) else { return false }
         let (vectors, count) = unsafe table.vectors(slot)
-        unsafe io_uring_prep_readv(entry, file, vectors, count, offset)
-        unsafe io_uring_sqe_set_data64(entry, tag)
+        if count == 1 {
+            // One buffer needs no list, which the kernel would have to copy.
+            let length = UInt32(clamping: unsafe vectors[0].iov_len)
+            unsafe io_uring_prep_read(entry, file, vectors[0].iov_base, length, offset)
+        } else {
+            unsafe io_uring_prep_readv(entry, file, vectors, count, offset)
+        }
+        unsafe finish(entry, file, tag)
         return true
     }
 
@@ -63,9 +71,14 @@ public struct IORing: ~Copyable {
     ) -> Bool {
         guard let entry = unsafe entry(tag) else { return false }
         let (vectors, count) = unsafe table.vectors(slot)
-        let flags = durable ? clinux_write_durably : 0
-        unsafe io_uring_prep_writev2(entry, file, vectors, count, offset, flags)
-        unsafe io_uring_sqe_set_data64(entry, tag)
+        if count == 1 {
+            let length = UInt32(clamping: unsafe vectors[0].iov_len)
+            unsafe io_uring_prep_write(entry, file, vectors[0].iov_base, length, offset)
+        } else {
+            unsafe io_uring_prep_writev(entry, file, vectors, count, offset)
+        }
+        if durable { unsafe entry.pointee.rw_flags = clinux_write_durably }
+        unsafe finish(entry, file, tag)
         return true
     }
 
@@ -129,6 +142,22 @@ public struct IORing: ~Copyable {
         let completion = unsafe Completion(tag: entry.pointee.user_data, result: entry.pointee.res)
         unsafe io_uring_cqe_seen(ring, entry)
         return completion
+    }
+
+    /// Gives an operation on `file` its tag, and the file by its place in the ring's own table: the
+    /// first one that comes is put there, and a worker has no other.
+    private mutating func finish(
+        _ entry: UnsafeMutablePointer<io_uring_sqe>, _ file: Int32, _ tag: UInt64
+    ) {
+        unsafe io_uring_sqe_set_data64(entry, tag)
+        if registered == -1 {
+            var one = file
+            let result = unsafe io_uring_register_files(ring, &one, 1)
+            registered = result == 0 ? file : -2
+        }
+        guard registered == file else { return }
+        unsafe entry.pointee.fd = 0
+        unsafe entry.pointee.flags |= UInt8(1 << IOSQE_FIXED_FILE_BIT)
     }
 
     private func entry(_ tag: UInt64) -> UnsafeMutablePointer<io_uring_sqe>? {

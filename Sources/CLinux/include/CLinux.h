@@ -19,6 +19,7 @@
 #include <grp.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <pthread.h>
 #include <pwd.h>
@@ -38,6 +39,7 @@
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -223,6 +225,26 @@ static inline ssize_t clinux_read_now(int fd, void *bytes, size_t count) {
         got = read(fd, bytes, count);
     }
     return got < 0 ? -errno : got;
+}
+
+// Positioned reads and writes of several buffers. Bytes or -errno.
+static inline ssize_t clinux_read_vectors(int fd, const struct iovec *vectors, int count,
+                                          off_t offset, int only_cached) {
+    ssize_t got = preadv2(fd, vectors, count, offset, only_cached ? RWF_NOWAIT : 0);
+    return got < 0 ? -errno : got;
+}
+
+static inline ssize_t clinux_write_vectors(int fd, const struct iovec *vectors, int count,
+                                           off_t offset) {
+    ssize_t put = pwritev2(fd, vectors, count, offset, 0);
+    return put < 0 ? -errno : put;
+}
+
+// tmpfs and ramfs.
+static inline int clinux_is_in_memory(int fd) {
+    struct statfs system;
+    if (fstatfs(fd, &system) < 0) return 0;
+    return system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC;
 }
 
 static inline int clinux_is_nonblocking(int fd) {

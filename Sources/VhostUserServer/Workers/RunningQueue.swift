@@ -24,7 +24,7 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
     private var isLost = false
 
     /// How long it is watched without work.
-    var patience: Patience
+    private var patience: Patience
     /// Left to its kick: the worker does not look at it.
     private(set) var isAsleep = false
     private var isWaitingForKick = false
@@ -77,8 +77,6 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
 
     mutating func complete(slot: Int, result: Int32, _ ring: inout IORing) {
         form.complete(slot: slot, result: result, &engine, &ring)
-        // Who gets an answer may soon have another question.
-        patience.worked()
     }
 
     private mutating func report(_ violation: QueueViolation, _ logger: Logger) {
@@ -118,10 +116,16 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
         return true
     }
 
-    /// The worker looks at the queue again.
+    /// Whether it has had nothing for as long as it is worth watching, `now` in nanoseconds.
+    mutating func isTimeToSleep(_ now: UInt64) -> Bool {
+        patience.isOver(now, inFlight: engine.inFlight)
+    }
+
+    /// The worker looks at the queue again, for a kick or for a completion.
     mutating func wake() {
-        guard isAsleep else { return }
+        guard isAsleep else { return patience.worked() }
         isAsleep = false
+        patience.woken(Clock.nanoseconds())
         if mayTake { form.suppressKicks() }
     }
 
@@ -140,7 +144,6 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
             logger.warning("the kick descriptor is dead; looking at the ring from time to time")
             kick = nil
         }
-        if isAsleep { patience.kicked(Clock.nanoseconds()) }
         noticeForeignMemory(logger)
         return true
     }

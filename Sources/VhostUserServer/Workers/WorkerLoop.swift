@@ -109,14 +109,14 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
         // Without a kick to wait for, it stays awake, and the worker looks at it from time to time.
         guard !(queues[number]?.mustLook ?? false) else { return false }
         if now == 0 { now = Clock.nanoseconds() }
-        return queues[number]?.patience.isOver(now) ?? true
+        return queues[number]?.isTimeToSleep(now) ?? true
     }
 
     /// Looks at a queue again.
     mutating func wake(_ number: Int) {
-        guard queues[number]?.isAsleep ?? false else { return }
+        let wasAsleep = queues[number]?.isAsleep ?? false
         queues[number]?.wake()
-        add(number)
+        if wasAsleep { add(number) }
     }
 
     /// Looks at a queue from now on.
