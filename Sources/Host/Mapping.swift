@@ -172,11 +172,40 @@ public final class Mapping: @unchecked Sendable {
 
     @inlinable
     @inline(__always)
-    public func store64(_ value: UInt64, at offset: Int) {
+    public func load64(at offset: Int) -> UInt64 {
         check(offset, 8)
         precondition(offset & 7 == 0)
         let word = unsafe (base + offset).assumingMemoryBound(to: Atomic<UInt64>.self)
-        unsafe word.pointee.store(value.littleEndian, ordering: .relaxed)
+        return unsafe UInt64(littleEndian: word.pointee.load(ordering: .relaxed))
+    }
+
+    @inlinable
+    @inline(__always)
+    public func store64(_ value: UInt64, at offset: Int, releasing: Bool = false) {
+        check(offset, 8)
+        precondition(offset & 7 == 0)
+        let word = unsafe (base + offset).assumingMemoryBound(to: Atomic<UInt64>.self)
+        if releasing {
+            unsafe word.pointee.store(value.littleEndian, ordering: .releasing)
+        } else {
+            unsafe word.pointee.store(value.littleEndian, ordering: .relaxed)
+        }
+    }
+
+    @inlinable
+    @inline(__always)
+    public func load8(at offset: Int) -> UInt8 {
+        check(offset, 1)
+        let byte = unsafe (base + offset).assumingMemoryBound(to: Atomic<UInt8>.self)
+        return unsafe byte.pointee.load(ordering: .relaxed)
+    }
+
+    @inlinable
+    @inline(__always)
+    public func store8(_ value: UInt8, at offset: Int) {
+        check(offset, 1)
+        let byte = unsafe (base + offset).assumingMemoryBound(to: Atomic<UInt8>.self)
+        unsafe byte.pointee.store(value, ordering: .relaxed)
     }
 
     /// A full fence, between a store of ours and a load of theirs.

@@ -14,8 +14,12 @@ public final class BlockDriver {
         public var indirect = false
         /// Memory region by region (ADD_MEM_REG) instead of in one table.
         public var memoryBySlots = false
-        /// Where the rings' free-running indices begin.
-        public var start: UInt16 = 0
+        /// Packed rings: refused where the back-end has none. Without it they are never accepted.
+        public var packed = false
+        /// Chains come back in their order; the same holds for it.
+        public var inOrder = false
+        /// The base where the rings begin, as SET_VRING_BASE has it; nil for rings that never ran.
+        public var start: UInt32?
         /// Bytes of the data that a synchronous request may carry.
         public var arenaBytes = 4 << 20
 
@@ -41,7 +45,16 @@ public final class BlockDriver {
         self.options = options
         var wanted = options.features
         if options.protocolFeatures == nil { wanted.remove(.protocolFeatures) }
-        features = try connection.features().intersection(wanted)
+        let offeredFeatures = try connection.features()
+        for (feature, isWanted) in [(.packedRing, options.packed), (.inOrder, options.inOrder)]
+            as [(Features, Bool)]
+        {
+            if !isWanted { wanted.remove(feature) }
+            guard !isWanted || offeredFeatures.intersection(wanted).contains(feature) else {
+                throw .notOffered(feature)
+            }
+        }
+        features = offeredFeatures.intersection(wanted)
         if let some = options.protocolFeatures, features.contains(.protocolFeatures) {
             let offered = try connection.protocolFeaturesOffered()
             try connection.setProtocolFeatures(offered.intersection(some))
@@ -51,15 +64,28 @@ public final class BlockDriver {
         try connection.setFeatures(features)
         try shareMemory()
         for index in 0..<options.queues {
-            var queueOptions = DriverQueue.Options()
-            queueOptions.eventIndex = features.contains(.eventIndex)
-            queueOptions.indirect = options.indirect
-            let queue = try DriverQueue(
-                ram, size: options.queueSize, queueOptions, start: options.start)
+            let queue = try makeQueue()
             queues.append(queue)
-            try start(index, base: options.start)
+            try start(index, base: queue.start)
         }
     }
+
+    /// A queue of the negotiated form that is not started.
+    private func makeQueue() throws(FrontendError) -> DriverQueue {
+        let shape = DriverQueue.Options(
+            eventIndex: features.contains(.eventIndex), indirect: options.indirect,
+            inOrder: features.contains(.inOrder))
+        let size = options.queueSize
+        if features.contains(.packedRing) {
+            let start = options.start ?? PackedRingBase.fresh.rawValue
+            return try PackedDriverQueue(ram, size: size, shape, start: start)
+        }
+        return try SplitDriverQueue(ram, size: size, shape, start: options.start ?? 0)
+    }
+
+    /// The queues as split rings, or as packed ones; none where they are the other.
+    public var splitQueues: [SplitDriverQueue] { queues.compactMap { $0 as? SplitDriverQueue } }
+    public var packedQueues: [PackedDriverQueue] { queues.compactMap { $0 as? PackedDriverQueue } }
 
     private func shareMemory() throws(FrontendError) {
         guard options.memoryBySlots else { return try connection.setMemoryTable(ram) }
@@ -70,11 +96,12 @@ public final class BlockDriver {
     }
 
     /// Describes a ring and starts it where it is to go on.
-    public func start(_ index: Int, base: UInt16) throws(FrontendError) {
+    /// - Parameter base: as GET_VRING_BASE gave it, or `DriverQueue.start`.
+    public func start(_ index: Int, base: UInt32) throws(FrontendError) {
         let queue = queues[index]
         let ring = UInt32(index)
         try connection.setVringNum(ring, UInt32(queue.size))
-        try connection.setVringBase(ring, UInt32(base))
+        try connection.setVringBase(ring, base)
         try connection.setVringAddress(
             ring, descriptors: ram.userAddress(queue.descriptors),
             used: ram.userAddress(queue.used), available: ram.userAddress(queue.available))
@@ -85,12 +112,10 @@ public final class BlockDriver {
         try connection.setVringEnable(ring, 1)
     }
 
-    /// Stops every ring and returns their bases.
-    public func stop() throws(FrontendError) -> [UInt16] {
-        var bases: [UInt16] = []
-        for index in queues.indices {
-            bases.append(UInt16(truncatingIfNeeded: try connection.vringBase(UInt32(index))))
-        }
+    /// Stops every ring and returns their bases: an index, or a packed ring's `PackedRingBase`.
+    public func stop() throws(FrontendError) -> [UInt32] {
+        var bases: [UInt32] = []
+        for index in queues.indices { bases.append(try connection.vringBase(UInt32(index))) }
         return bases
     }
 

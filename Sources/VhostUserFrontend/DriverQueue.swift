@@ -16,53 +16,50 @@ public struct DriverBuffer: Equatable, Sendable {
     }
 }
 
-/// The driver's side of a split virtqueue (virtio 1.3 §2.7), written from the specification alone.
-/// Trusts the device no further than it must: what comes back wrong is thrown as an error.
-public final class DriverQueue {
+/// The driver's side of a virtqueue, written from the specification alone: what split and packed
+/// rings share. Trusts the device no further than it must: what comes back wrong is thrown as an
+/// error. One thread at a time.
+public class DriverQueue {
     public struct Options: Sendable {
         public var eventIndex = true
         /// Chains of two buffers or more go through a table.
         public var indirect = false
+        /// VIRTIO_F_IN_ORDER: the device gives chains back in their order, and may name only the
+        /// last of several.
+        public var inOrder = false
 
-        public init(eventIndex: Bool = true, indirect: Bool = false) {
+        public init(eventIndex: Bool = true, indirect: Bool = false, inOrder: Bool = false) {
             self.eventIndex = eventIndex
             self.indirect = indirect
+            self.inOrder = inOrder
         }
     }
 
-    /// What the driver knows of a chain it has offered.
-    private struct Offer {
-        var token: UInt64 = 0
-        var writableBytes: UInt64 = 0
-        var descriptors: [UInt16] = []
-        var isOut = false
-    }
-
-    public let ram: GuestRAM
-    public let size: UInt16
-    public let options: Options
-    /// Guest addresses of the three parts.
-    public let descriptors: UInt64
-    public let available: UInt64
-    public let used: UInt64
-    public let kick: EventFD
-    public let call: EventFD
+    public final let ram: GuestRAM
+    public final let size: UInt16
+    public final let options: Options
+    /// Where the ring began: the base that SET_VRING_BASE told the device.
+    public final let start: UInt32
+    public final let kick: EventFD
+    public final let call: EventFD
     /// Signalled by the device when the driver has broken the ring.
-    public let error: EventFD
-
-    private var free: [UInt16]
-    private var offers: [Offer]
-    private var tables: [UInt64?]
-    /// Free-running: offered, shown to the device, and taken back.
-    private var offered: UInt16
-    private var published: UInt16
-    private var reaped: UInt16
+    public final let error: EventFD
     /// Chains offered and not yet taken back.
-    public private(set) var inFlight = 0
+    public internal(set) final var inFlight = 0
 
-    /// - Parameter start: where the free-running indices begin, on both sides.
-    public init(
-        _ ram: GuestRAM, size: UInt16, _ options: Options = Options(), start: UInt16 = 0
+    final let descriptorPart: RingPart
+    final let availablePart: RingPart
+    final let usedPart: RingPart
+
+    /// Guest addresses of the three parts, by the names that SET_VRING_ADDR has for them.
+    public final var descriptors: UInt64 { descriptorPart.address }
+    public final var available: UInt64 { availablePart.address }
+    public final var used: UInt64 { usedPart.address }
+
+    /// - Parameter bytes: of the three parts.
+    init(
+        _ ram: GuestRAM, size: UInt16, _ options: Options, start: UInt32,
+        bytes: (descriptors: Int, available: Int, used: Int)
     ) throws(FrontendError) {
         do throws(SystemError) {
             let kick = try EventFD()
@@ -75,140 +72,68 @@ public final class DriverQueue {
         self.ram = ram
         self.size = size
         self.options = options
+        self.start = start
         // A page apart, as legacy drivers must and others may.
-        descriptors = ram.allocate(
-            SplitRingLayout.descriptorTableBytes(size: size), alignment: 4096)
-        available = ram.allocate(SplitRingLayout.availableBytes(size: size), alignment: 4096)
-        used = ram.allocate(SplitRingLayout.usedBytes(size: size), alignment: 4096)
-        free = (0..<size).reversed()
-        offers = Array(repeating: Offer(), count: Int(size))
-        tables = Array(repeating: nil, count: Int(size))
-        offered = start
-        published = start
-        reaped = start
-        setAvailableIndex(start)
-        store(used, SplitRingLayout.usedIndex, start)
-        if options.eventIndex { setUsedEvent(start) }
+        descriptorPart = RingPart(ram, bytes: bytes.descriptors, alignment: 4096)
+        availablePart = RingPart(ram, bytes: bytes.available, alignment: 4096)
+        usedPart = RingPart(ram, bytes: bytes.used, alignment: 4096)
     }
 
-    // The ordinary life of a chain.
+    // What split and packed rings each do in their way.
 
-    /// Puts a chain into the available ring; the device sees it after `publish`. Returns its head,
-    /// or nil where descriptors are short.
-    public func offer(_ buffers: [DriverBuffer], token: UInt64) -> UInt16? {
-        let wanted = options.indirect && buffers.count > 1 ? 1 : buffers.count
-        guard wanted > 0, free.count >= wanted else { return nil }
-        let taken = (0..<wanted).map { _ in free.removeLast() }
-        let head = taken[0]
-        if wanted == buffers.count {
-            for (place, buffer) in buffers.enumerated() {
-                let next = place + 1 < taken.count ? taken[place + 1] : nil
-                setDescriptor(taken[place], Self.descriptor(buffer, next: next))
-            }
-        } else {
-            let table = writeTable(buffers, for: head)
-            let bytes = UInt32(buffers.count * SplitRingLayout.descriptorBytes)
-            setDescriptor(
-                head,
-                Descriptor(address: table, length: bytes, flags: DescriptorFlags.indirect))
-        }
-        let writable = buffers.reduce(UInt64(0)) { $0 + ($1.isWritable ? UInt64($1.length) : 0) }
-        offers[Int(head)] = Offer(
-            token: token, writableBytes: writable, descriptors: taken, isOut: true)
-        setAvailable(offered, head: head)
-        offered &+= 1
-        inFlight += 1
-        return head
-    }
-
-    private static func descriptor(_ buffer: DriverBuffer, next: UInt16?) -> Descriptor {
-        var flags = buffer.isWritable ? DescriptorFlags.write : 0
-        if next != nil { flags |= DescriptorFlags.next }
-        return Descriptor(
-            address: buffer.address, length: buffer.length, flags: flags, next: next ?? 0)
-    }
-
-    private func writeTable(_ buffers: [DriverBuffer], for head: UInt16) -> UInt64 {
-        // Room for the longest that tests ask for; allocated once per head.
-        let bytes = max(16, buffers.count) * SplitRingLayout.descriptorBytes
-        let kept = buffers.count <= 16 ? tables[Int(head)] : nil
-        let table = kept ?? ram.allocate(bytes)
-        if buffers.count <= 16 { tables[Int(head)] = table }
-        for (place, buffer) in buffers.enumerated() {
-            let next = place + 1 < buffers.count ? UInt16(place + 1) : nil
-            writeDescriptor(
-                Self.descriptor(buffer, next: next),
-                at: table + UInt64(place * SplitRingLayout.descriptorBytes))
-        }
-        return table
-    }
+    /// Puts a chain into the ring; the device sees it after `publish`. Returns the number by which
+    /// the device will name it, or nil where there is no room. Allocates nothing for chains of up
+    /// to 16 buffers.
+    public func offer(_ buffers: Span<DriverBuffer>, token: UInt64) -> UInt16? { isAbstract() }
 
     /// Shows the device what was offered.
-    public func publish() {
-        published = offered
-        // Release: the descriptors and the ring's entries are there before the index says so.
-        store(available, SplitRingLayout.availableIndex, published, releasing: true)
-    }
+    public func publish() { isAbstract() }
 
-    /// Kicks if the device wants it for what was published since `old`. Returns whether it did.
+    /// Kicks if the device wants it for what was published since it was last asked. Returns whether
+    /// it did.
     @discardableResult
-    public func kickIfWanted(since old: UInt16) -> Bool {
-        Mapping.fullFence()
-        let isWanted: Bool
-        if options.eventIndex {
-            isWanted = published &- availableEvent() &- 1 < published &- old
-        } else {
-            isWanted = load(used, SplitRingLayout.usedFlags) & SplitRingLayout.noNotify == 0
-        }
-        if isWanted { kick.signal() }
-        return isWanted
-    }
-
-    /// Publishes what was offered and kicks as far as the device wants it.
-    public func submit() {
-        let old = published
-        publish()
-        kickIfWanted(since: old)
-    }
+    public func kickIfWanted() -> Bool { isAbstract() }
 
     /// Takes the next finished chain back: its token and the bytes the device says it wrote.
-    public func reap() throws(FrontendError) -> (token: UInt64, written: UInt32)? {
-        let index = usedIndex()
-        let ahead = index &- reaped
-        guard ahead != 0 else { return nil }
-        guard Int(ahead) <= inFlight else {
-            throw .device("used index \(index): \(ahead) chains, and \(inFlight) are out")
-        }
-        let (id, written) = usedEntry(reaped)
-        guard id < UInt32(size), offers[Int(id)].isOut else {
-            throw .device("used id \(id) is not out")
-        }
-        let offer = offers[Int(id)]
-        guard UInt64(written) <= offer.writableBytes else {
-            throw .device("\(written) bytes written into \(offer.writableBytes)")
-        }
-        offers[Int(id)].isOut = false
-        free += offer.descriptors.reversed()
-        reaped &+= 1
-        inFlight -= 1
-        return (offer.token, written)
-    }
+    public func reap() throws(FrontendError) -> (token: UInt64, written: UInt32)? { isAbstract() }
 
     /// Asks for a call at the next finished chain. Returns true where one is there already.
-    public func armCall() -> Bool {
-        if options.eventIndex {
-            setUsedEvent(reaped)
-        } else {
-            store(available, SplitRingLayout.availableFlags, 0)
-        }
-        Mapping.fullFence()
-        return usedIndex() != reaped
+    public func armCall() -> Bool { isAbstract() }
+
+    /// Asks for no calls, as far as the ring can say so.
+    public func suppressCalls() { isAbstract() }
+
+    private final func isAbstract() -> Never { preconditionFailure("a queue that is no ring") }
+
+    // What they do alike.
+
+    public final func offer(_ buffers: [DriverBuffer], token: UInt64) -> UInt16? {
+        offer(buffers.span, token: token)
+    }
+
+    /// Publishes what was offered and kicks as far as the device wants it. Returns whether it did.
+    @discardableResult
+    public final func submit() -> Bool {
+        publish()
+        return kickIfWanted()
     }
 
     /// Waits until a chain can be taken back, by the device's call.
-    public func waitForUsed(milliseconds: Int32) throws(FrontendError) {
+    public final func waitForUsed(milliseconds: Int32) throws(FrontendError) {
         while !armCall() {
             guard call.wait(milliseconds: milliseconds) else { throw .timedOut }
         }
+    }
+}
+
+/// A stretch of guest memory whose place in this process is looked up once.
+struct RingPart {
+    let address: UInt64
+    let memory: Mapping
+    let start: Int
+
+    init(_ ram: GuestRAM, bytes: Int, alignment: UInt64 = 16) {
+        address = ram.allocate(bytes, alignment: alignment)
+        (memory, start, _) = ram.place(address)
     }
 }

@@ -10,6 +10,8 @@ public enum FrontendError: Error, Equatable, Sendable {
     case refused(UInt32, UInt64)
     /// A reply that is none: its request and the bytes of its payload.
     case badReply(UInt32, Int)
+    /// The back-end does not offer a feature that is asked for.
+    case notOffered(Features)
     /// The device broke the ring, or answered what it was not asked.
     case device(String)
     case system(SystemError)

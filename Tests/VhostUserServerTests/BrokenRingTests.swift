@@ -10,7 +10,7 @@ struct BrokenRingTests {
         case head, jump, loop, next, hole, order, table, nested, tableAndNext, tableLength
     }
 
-    private func commit(_ fault: Fault, _ queue: DriverQueue) {
+    private func commit(_ fault: Fault, _ queue: SplitDriverQueue) {
         let page = queue.ram.allocate(4096, alignment: 4096)
         func set(_ index: UInt16, _ address: UInt64, _ length: UInt32, _ flags: UInt16) {
             queue.setDescriptor(
@@ -46,7 +46,7 @@ struct BrokenRingTests {
             $0.queues = 2
             $0.queueSize = 16
         }
-        let queue = driver.queues[0]
+        let queue = driver.splitQueues[0]
         commit(fault, queue)
         queue.kick.signal()
         #expect(queue.waitForError())
@@ -67,7 +67,7 @@ struct BrokenRingTests {
     func inFlightIsFinished() throws {
         let backend = try Backend()
         let driver = try backend.driver { $0.queueSize = 16 }
-        let queue = driver.queues[0]
+        let queue = driver.splitQueues[0]
         let reads = (0..<3).map { driver.offerRead(token: UInt64($0)) }
         queue.setAvailable(3, head: 99)
         queue.setAvailableIndex(4)
@@ -83,7 +83,7 @@ struct BrokenRingTests {
         let store = try HeldStore()
         let backend = try Backend(held: store)
         let driver = try backend.driver { $0.queueSize = 16 }
-        let queue = driver.queues[0]
+        let queue = driver.splitQueues[0]
         let read = driver.offerRead()
         queue.submit()
         try driver.connection.setVringEnable(0, 1)
@@ -102,7 +102,7 @@ struct BrokenRingTests {
         let backend = try Backend()
         try {
             let driver = try backend.driver { $0.queueSize = 16 }
-            commit(.jump, driver.queues[0])
+            commit(.jump, driver.splitQueues[0])
             driver.queues[0].kick.signal()
             #expect(driver.queues[0].waitForError())
         }()
@@ -114,7 +114,7 @@ struct BrokenRingTests {
         let backend = try Backend()
         let driver = try backend.driver { $0.queueSize = 16 }
         try driver.connection.setVringFD(.setVringError, 0, nil)
-        commit(.head, driver.queues[0])
+        commit(.head, driver.splitQueues[0])
         driver.queues[0].kick.signal()
         try driver.connection.setVringEnable(0, 1)
         #expect(try driver.connection.vringBase(0) == 0)

@@ -61,7 +61,7 @@ struct LeakTests {
             left -= 1
             if left >= 0 { try body() }
         }
-        let queues = try (0..<4).map { _ in try DriverQueue(ram, size: 16) }
+        let queues = try (0..<4).map { _ in try SplitDriverQueue(ram, size: 16) }
         let region = ram.regions[0]
         let file = region.memory.descriptor.raw
         var features = Features()

@@ -144,7 +144,7 @@ struct MemoryTests {
             GuestRAM.Plan(guestAddress: border, byteCount: 1 << 20),
         ])
         let driver = try BlockDriver(backend.connect(), ram)
-        let queue = driver.queues[0]
+        let queue = driver.splitQueues[0]
         let place = ram.allocate(64)
         ram.write(Bytes.of(BlockRequestType.flush) + [UInt8](repeating: 0, count: 12), at: place)
         ram.write([0xee], at: place + 32)
@@ -235,7 +235,7 @@ struct MemoryTests {
         let backend = try Backend()
         let driver = try backend.driver()
         let extra = try Extra()
-        let queue = try DriverQueue(extra.ram, size: 8)
+        let queue = try SplitDriverQueue(extra.ram, size: 8)
         try driver.connection.addRegion(extra.region, descriptor: extra.raw)
         let rings = [queue.descriptors, queue.used, queue.available].map {
             $0 - extra.address + extra.region.userAddress

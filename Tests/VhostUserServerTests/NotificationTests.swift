@@ -16,7 +16,7 @@ struct NotificationTests {
         #expect(try driver.works())
         let kick = try Event()
         try driver.connection.setVringFD(.setVringKick, 0, kick.raw)
-        let queue = driver.queues[0]
+        let queue = driver.splitQueues[0]
         for token in 1...5 as ClosedRange<UInt64> {
             _ = driver.offerRead(token: token)
             driver.queues[0].publish()
@@ -74,7 +74,7 @@ struct NotificationTests {
         driver.queues[0].call.drain()
         let read = driver.offerRead(token: 4)
         driver.queues[0].submit()
-        #expect(soon { driver.queues[0].usedIndex() == 1 })
+        #expect(soon { driver.splitQueues[0].usedIndex() == 1 })
         #expect(read.status == 0)
         #expect(!driver.queues[0].takeCall())
     }
@@ -141,7 +141,7 @@ struct NotificationTests {
         try driver.connection.setVringFD(.setVringCall, 0, raw)
         let read = driver.offerRead()
         driver.queues[0].submit()
-        #expect(soon { driver.queues[0].usedIndex() == 1 })
+        #expect(soon { driver.splitQueues[0].usedIndex() == 1 })
         #expect(read.status == 0)
         #expect(try driver.connection.vringBase(0) == 1)
     }
@@ -156,7 +156,7 @@ struct NotificationTests {
             .setVringCall, 0, pipe.fileHandleForWriting.fileDescriptor)
         _ = driver.offerRead()
         driver.queues[0].submit()
-        #expect(soon { driver.queues[0].usedIndex() == 1 })
+        #expect(soon { driver.splitQueues[0].usedIndex() == 1 })
         #expect(try driver.connection.vringBase(0) == 1)
     }
 
@@ -164,7 +164,7 @@ struct NotificationTests {
     func callSuppression() throws {
         let backend = try Backend()
         let driver = try backend.driver()
-        let queue = driver.queues[0]
+        let queue = driver.splitQueues[0]
         #expect(queue.waitForCall())
         queue.setUsedEvent(3)
         for count in 1...3 as ClosedRange<UInt16> {
@@ -184,7 +184,7 @@ struct NotificationTests {
     func callFlag() throws {
         let backend = try Backend()
         let driver = try backend.driver { $0.features.remove(.eventIndex) }
-        let queue = driver.queues[0]
+        let queue = driver.splitQueues[0]
         #expect(queue.waitForCall())
         queue.setInterruptsSuppressed(true)
         _ = driver.offerRead()
@@ -206,7 +206,7 @@ struct NotificationTests {
         let driver = try backend.driver {
             if !eventIndex { $0.features.remove(.eventIndex) }
         }
-        let queue = driver.queues[0]
+        let queue = driver.splitQueues[0]
         let place = driver.ram.allocate(1024)
         driver.ram.fill(0, count: 16, at: place)
         var lost = 0

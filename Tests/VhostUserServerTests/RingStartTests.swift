@@ -11,7 +11,7 @@ struct RingStartTests {
         let backend: Backend
         let connection: FrontendConnection
         let ram: GuestRAM
-        let queue: DriverQueue
+        let queue: SplitDriverQueue
         private let place: UInt64
 
         init(_ features: ProtocolFeatures? = .max) throws {
@@ -26,7 +26,7 @@ struct RingStartTests {
             }
             try connection.setFeatures(accepted)
             ram = try GuestRAM(byteCount: 4 << 20)
-            queue = try DriverQueue(ram, size: 8)
+            queue = try SplitDriverQueue(ram, size: 8)
             place = ram.allocate(1024)
             ram.write(Bytes.of(BlockRequestType.in) + [UInt8](repeating: 0, count: 12), at: place)
         }
@@ -165,7 +165,7 @@ struct RingStartTests {
         try connection.setFeatures(try connection.features())
         try connection.setProtocolFeatures(try connection.protocolFeaturesOffered())
         try connection.setVringEnable(0, 1)
-        let queue = try DriverQueue(ram, size: 4)
+        let queue = try SplitDriverQueue(ram, size: 4)
         _ = queue.offer([.readable(ram.allocate(16), 16), .writable(ram.allocate(1), 1)], token: 5)
         queue.publish()
         try connection.setMemoryTable(ram)
@@ -194,11 +194,11 @@ struct RingStartTests {
     func anyStart(start: UInt16) throws {
         let backend = try Backend()
         let driver = try backend.driver {
-            $0.start = start
+            $0.start = UInt32(start)
             $0.queueSize = 16
         }
         for _ in 0..<20 { #expect(try driver.works()) }
-        #expect(try driver.stop() == [start &+ 40])
+        #expect(try driver.stop() == [UInt32(start &+ 40)])
     }
 
     @Test(

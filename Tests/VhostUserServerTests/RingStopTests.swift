@@ -41,7 +41,7 @@ struct RingStopTests {
         driver.queues[1].submit()
         driver.queues[1].kick.signal()
         #expect(try driver.works(queue: 0) && driver.works(queue: 2))
-        #expect(driver.queues[1].usedIndex() == 2)
+        #expect(driver.splitQueues[1].usedIndex() == 2)
         try driver.start(1, base: 2)
         #expect(try driver.finish(queue: 1) == 9)
         #expect(try driver.works(queue: 1))
@@ -52,7 +52,7 @@ struct RingStopTests {
         let backend = try Backend()
         let connection = try backend.negotiated()
         let ram = try GuestRAM(byteCount: 1 << 20)
-        let queue = try DriverQueue(ram, size: 4)
+        let queue = try SplitDriverQueue(ram, size: 4)
         try connection.describe(0, queue)
         for _ in 0..<(hasRun ? 1 : 0) { try connection.setMemoryTable(ram) }
         let requests: [VhostUserRequest] = [.setVringCall, .setVringKick]
@@ -84,7 +84,7 @@ struct RingStopTests {
         let answer = try driver.connection.receive()
         #expect(answer.request == 11 && answer.payload == BadMessage.pair(0, 8))
         #expect(reads.allSatisfy { $0.status == 0 })
-        #expect(driver.queues[0].usedIndex() == 8)
+        #expect(driver.splitQueues[0].usedIndex() == 8)
         try driver.start(0, base: 8)
         #expect(try (0..<8).map { _ in try driver.finish() }.sorted() == Array(0..<8))
         #expect(driver.queues[0].inFlight == 0)
@@ -96,7 +96,7 @@ struct RingStopTests {
         let backend = try Backend()
         let driver = try backend.driver()
         _ = try driver.stop()
-        let queue = try DriverQueue(driver.ram, size: 8, start: 5)
+        let queue = try SplitDriverQueue(driver.ram, size: 8, start: 5)
         queue.setUsedIndex(3)
         let head = try #require(
             queue.offer(
@@ -118,7 +118,7 @@ struct RingStopTests {
         let driver = try backend.driver()
         #expect(try driver.works())
         _ = try driver.stop()
-        let queue = try DriverQueue(driver.ram, size: 2, start: 77)
+        let queue = try SplitDriverQueue(driver.ram, size: 2, start: 77)
         _ = queue.offer(
             [.readable(driver.ram.allocate(16), 16), .writable(driver.ram.allocate(1), 1)],
             token: 3)

@@ -173,7 +173,7 @@ struct NotificationTests {
 private final class OneWay {
     let bench: RingBench
     private let eventIndex: Bool
-    var driver: DriverQueue { bench.driver }
+    var driver: SplitDriverQueue { bench.driver }
 
     init(eventIndex: Bool) throws {
         self.eventIndex = eventIndex

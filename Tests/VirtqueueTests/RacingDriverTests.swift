@@ -93,7 +93,7 @@ private struct Nonsense: Sendable {
     private let descriptors: Int
     private let available: Int
 
-    init(_ driver: DriverQueue) {
+    init(_ driver: SplitDriverQueue) {
         size = Int(driver.size)
         (memory, descriptors, _) = driver.ram.place(driver.descriptors)
         (_, available, _) = driver.ram.place(driver.available)

@@ -8,7 +8,7 @@ import Virtqueue
 /// Both sides of one ring over real shared memory: the driver's of the front-end library, the
 /// device's under test. No socket, no thread.
 final class RingBench {
-    let driver: DriverQueue
+    let driver: SplitDriverQueue
     let map: GuestMap
     var queue: SplitQueue
     var memory: GuestMemory
@@ -20,7 +20,7 @@ final class RingBench {
     ) throws {
         let ram = try ram ?? GuestRAM(byteCount: 8 << 20)
         let options = DriverQueue.Options(eventIndex: eventIndex, indirect: indirect)
-        let driver = try DriverQueue(ram, size: size, options, start: start)
+        let driver = try SplitDriverQueue(ram, size: size, options, start: UInt32(start))
         let map = try Self.map(ram)
         queue = SplitQueue(
             try Self.ring(map, Self.addresses(driver), size: size), base: start,
@@ -45,7 +45,7 @@ final class RingBench {
         try SplitRingMemory(map, addresses, size: try #require(QueueSize(UInt32(size))))
     }
 
-    static func addresses(_ driver: DriverQueue) -> RingAddresses {
+    static func addresses(_ driver: SplitDriverQueue) -> RingAddresses {
         RingAddresses(
             descriptors: driver.ram.userAddress(driver.descriptors),
             available: driver.ram.userAddress(driver.available),

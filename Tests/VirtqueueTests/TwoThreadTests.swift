@@ -119,7 +119,7 @@ private struct Trouble: Error, CustomStringConvertible {
 
 /// A driver that keeps the ring as full as chance wants, and sleeps until it is called.
 private struct DriverSide {
-    let driver: DriverQueue
+    let driver: SplitDriverQueue
     let chains: UInt64
     let news: News
     private(set) var random = Seeded()
@@ -129,7 +129,7 @@ private struct DriverSide {
     private let memory: Mapping
     private let place: Int
 
-    init(_ driver: DriverQueue, chains: UInt64, news: News) {
+    init(_ driver: SplitDriverQueue, chains: UInt64, news: News) {
         self.driver = driver
         self.chains = chains
         self.news = news

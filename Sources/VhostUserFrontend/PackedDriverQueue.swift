@@ -1,0 +1,224 @@
+import Host
+import VirtioSpec
+
+/// A place in a packed ring: a slot, and the wrap counter that goes with this lap.
+public struct PackedPosition: Equatable, Sendable {
+    public private(set) var slot: UInt16
+    public private(set) var wrap: Bool
+
+    public init(slot: UInt16, wrap: Bool) {
+        self.slot = slot
+        self.wrap = wrap
+    }
+
+    /// - Parameter count: at most `size`.
+    mutating func advance(by count: UInt16, in size: UInt16) {
+        // Sizes go up to 32768, so the sum stays below 65536.
+        slot += count
+        guard slot >= size else { return }
+        slot -= size
+        wrap.toggle()
+    }
+
+    /// AVAIL and USED as they are in a descriptor that is made available here.
+    var availableFlags: UInt16 { wrap ? PackedRingLayout.available : PackedRingLayout.used }
+
+    /// The same in one that has been used here.
+    var usedFlags: UInt16 { wrap ? PackedRingLayout.available | PackedRingLayout.used : 0 }
+
+    /// As an event suppression structure names it.
+    var offWrap: UInt16 { slot | (wrap ? PackedRingLayout.eventWrap : 0) }
+}
+
+/// The driver's side of a packed virtqueue (virtio 1.3 §2.8). `available` is the driver's event
+/// suppression structure, and `used` the device's.
+public final class PackedDriverQueue: DriverQueue {
+    private var ids: FreeNumbers
+    private var offers: Table<Offer>
+    private let tables: IndirectTables
+    private var freeEntries: Int
+    /// Where the next descriptor goes, and where the next used one will be.
+    public private(set) var availablePosition: PackedPosition
+    public private(set) var usedPosition: PackedPosition
+    /// Up to where the device may look.
+    private var published: PackedPosition
+    /// Descriptors since then, and descriptors shown that no kick was considered for.
+    private var unpublished = 0
+    private var unconsidered = 0
+    /// The flags and what stands with them of the first descriptor that is not shown, and its slot.
+    /// The device stops there, so that all that follows can be written at leisure.
+    private var curtain: (slot: UInt16, word: UInt64) = (0, 0)
+    /// In order: the oldest chain that is out, and the batch that is being taken back.
+    private var oldest: UInt16 = 0
+    private var batch = Batch()
+
+    /// - Parameters:
+    ///   - size: 1 to 32768, no power of two needed.
+    ///   - start: where both sides begin, as a `PackedRingBase` with nothing in flight.
+    public init(
+        _ ram: GuestRAM, size: UInt16, _ options: Options = Options(),
+        start: UInt32 = PackedRingBase.fresh.rawValue
+    ) throws(FrontendError) {
+        let base = PackedRingBase(rawValue: start)
+        let position = PackedPosition(slot: base.availableIndex, wrap: base.availableWrap)
+        precondition(size > 0 && UInt32(size) <= largestQueueSize && position.slot < size)
+        precondition(base == PackedRingBase(at: position.slot, wrap: position.wrap))
+        ids = FreeNumbers(size: size, inOrder: options.inOrder)
+        offers = Table(count: Int(size)) { _ in Offer() }
+        tables = IndirectTables(ram, size: size, isWanted: options.indirect)
+        freeEntries = Int(size)
+        availablePosition = position
+        usedPosition = position
+        published = position
+        try super.init(
+            ram, size: size, options, start: start,
+            bytes: (
+                PackedRingLayout.descriptorRingBytes(size: size), PackedRingLayout.eventBytes,
+                PackedRingLayout.eventBytes
+            ))
+        // Each slot as the lap before left it.
+        for slot in 0..<size {
+            let wrap = slot < position.slot ? position.wrap : !position.wrap
+            setFlags(slot, PackedPosition(slot: slot, wrap: wrap).usedFlags)
+        }
+    }
+
+    /// Returns the chain's buffer id.
+    public override func offer(_ buffers: Span<DriverBuffer>, token: UInt64) -> UInt16? {
+        let isTable = options.indirect && buffers.count > 1
+        let entries = isTable ? 1 : buffers.count
+        guard entries > 0, freeEntries >= entries, ids.count > 0 else { return nil }
+        let id = ids.take()
+        var writable: UInt64 = 0
+        for place in buffers.indices {
+            let buffer = buffers[place]
+            if buffer.isWritable { writable += UInt64(buffer.length) }
+            guard !isTable else { continue }
+            // Only the last descriptor's id counts (§2.8.6).
+            let isLast = place + 1 == entries
+            append(buffer.address, buffer.word(next: isLast ? nil : 0), id: isLast ? id : 0)
+        }
+        if isTable {
+            let table = tables.write(buffers, for: id, isPacked: true, ram)
+            let bytes = UInt64(buffers.count * PackedRingLayout.descriptorBytes)
+            append(table, bytes | UInt64(DescriptorFlags.indirect) << 32, id: id)
+        }
+        offers[Int(id)] = Offer(
+            token: token, writableBytes: writable, entries: UInt16(entries), isOut: true)
+        freeEntries -= entries
+        inFlight += 1
+        return id
+    }
+
+    /// - Parameter word: length, and flags above it, as `DriverBuffer.word` gives them.
+    private func append(_ address: UInt64, _ word: UInt64, id: UInt16) {
+        let slot = availablePosition.slot
+        let flags = UInt16(truncatingIfNeeded: word >> 32) | availablePosition.availableFlags
+        let packed = word & 0xffff_ffff | UInt64(id) << 32 | UInt64(flags) << 48
+        let offset = offset(slot)
+        descriptorPart.memory.store64(address, at: offset)
+        if unpublished == 0 {
+            curtain = (slot, packed)
+        } else {
+            descriptorPart.memory.store64(packed, at: offset + PackedRingLayout.lengthOffset)
+        }
+        unpublished += 1
+        availablePosition.advance(by: 1, in: size)
+    }
+
+    public override func publish() {
+        guard unpublished > 0 else { return }
+        // Release: the rest of this chain and of those behind it is there before its first flags.
+        descriptorPart.memory.store64(
+            curtain.word, at: offset(curtain.slot) + PackedRingLayout.lengthOffset,
+            releasing: true)
+        published = availablePosition
+        unconsidered += unpublished
+        unpublished = 0
+    }
+
+    @discardableResult
+    public override func kickIfWanted() -> Bool {
+        Mapping.fullFence()
+        let count = unconsidered
+        unconsidered = 0
+        let event = deviceEvent()
+        let isWanted: Bool
+        switch event.flags {
+        case PackedRingLayout.eventDisable: isWanted = false
+        case PackedRingLayout.eventDescriptor where options.eventIndex:
+            isWanted = covers(event.offWrap, last: count)
+        // Anything else can only mean that kicks are welcome.
+        default: isWanted = true
+        }
+        if isWanted { kick.signal() }
+        return isWanted
+    }
+
+    /// Whether the descriptor at `offWrap` is one of the last `count` that were published.
+    private func covers(_ offWrap: UInt16, last count: Int) -> Bool {
+        let slot = Int(offWrap & ~PackedRingLayout.eventWrap)
+        let wrap = offWrap & PackedRingLayout.eventWrap != 0
+        // A slot that there is not: better a kick too many than a device that sleeps.
+        guard slot < size else { return true }
+        let laps = 2 * Int(size)
+        let event = slot + (wrap ? 0 : Int(size))
+        let end = Int(published.slot) + (published.wrap ? 0 : Int(size))
+        return (end - event - 1 + laps) % laps < count
+    }
+
+    public override func reap() throws(FrontendError) -> (token: UInt64, written: UInt32)? {
+        if !batch.isOpen {
+            guard isUsed(usedPosition) else { return nil }
+            batch = try usedDescriptor()
+        }
+        let id = options.inOrder ? oldest : batch.last
+        let offer = offers[Int(id)]
+        var written = batch.written
+        if id == batch.last {
+            batch.isOpen = false
+        } else {
+            // One of those that the device passed over: wholly written (§2.8.9).
+            written = UInt32(clamping: offer.writableBytes)
+        }
+        guard UInt64(written) <= offer.writableBytes else {
+            throw .device("\(written) bytes written into \(offer.writableBytes)")
+        }
+        offers[Int(id)].isOut = false
+        ids.giveBack(first: id, last: id, count: 1)
+        if options.inOrder { oldest = id + 1 == size ? 0 : id + 1 }
+        freeEntries += Int(offer.entries)
+        usedPosition.advance(by: offer.entries, in: size)
+        inFlight -= 1
+        return (offer.token, written)
+    }
+
+    /// What the used descriptor at `usedPosition` says, with an id that is out.
+    private func usedDescriptor() throws(FrontendError) -> Batch {
+        let offset = offset(usedPosition.slot)
+        let memory = descriptorPart.memory
+        // After the flags, which were loaded with an acquire.
+        let word = memory.load64(at: offset + PackedRingLayout.lengthOffset)
+        let id = UInt16(truncatingIfNeeded: word >> 32)
+        let flags = UInt16(truncatingIfNeeded: word >> 48)
+        guard id < size, offers[Int(id)].isOut else { throw .device("used id \(id) is not out") }
+        // The length means nothing where nothing was written (§2.8.7).
+        let written =
+            flags & DescriptorFlags.write == 0 ? 0 : UInt32(truncatingIfNeeded: word)
+        return Batch(last: id, written: written, isOpen: true)
+    }
+
+    public override func armCall() -> Bool {
+        if options.eventIndex {
+            setDriverEvent(usedPosition.offWrap, flags: PackedRingLayout.eventDescriptor)
+        } else {
+            setDriverEvent(0, flags: PackedRingLayout.eventEnable)
+        }
+        Mapping.fullFence()
+        return batch.isOpen || isUsed(usedPosition)
+    }
+
+    public override func suppressCalls() {
+        setDriverEvent(0, flags: PackedRingLayout.eventDisable)
+    }
+}
