@@ -37,7 +37,7 @@ struct RacingDriverTests {
         where counts.accepted < 300 || counts.refused < 1000
             || turns.load(ordering: .relaxed) < 3000
         {
-            try bench.restart(base: 0, eventIndex: eventIndex)
+            try bench.restart(base: 0)
             counts.drain(bench)
         }
         isOver.store(true, ordering: .relaxed)
@@ -93,7 +93,7 @@ private struct Nonsense: Sendable {
     private let descriptors: Int
     private let available: Int
 
-    init(_ driver: SplitDriverQueue) {
+    init(_ driver: DriverQueue) {
         size = Int(driver.size)
         (memory, descriptors, _) = driver.ram.place(driver.descriptors)
         (_, available, _) = driver.ram.place(driver.available)
