@@ -81,6 +81,7 @@ let package = Package(
         tests("VhostUserProtocolTests", ["VhostUserProtocol", "VirtioSpec", "Randomness"]),
         tests("BlockStoresTests", ["BlockStores", "Host"]),
         tests("RingwayBlkTests", ["ringway-blk", "VhostUserFrontend", "Host", "VirtioSpec"]),
-        tests("VhostUserFrontendTests", ["VhostUserFrontend", "Host", "VirtioSpec"]),
+        tests(
+            "VhostUserFrontendTests", ["VhostUserFrontend", "Host", "VirtioSpec", "Randomness"]),
     ]
 )

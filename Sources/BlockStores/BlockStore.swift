@@ -6,17 +6,24 @@ public protocol BlockStore: Sendable {
     var byteCount: UInt64 { get }
     /// What it is, for the start-up line: "raw file disk.img".
     var name: String { get }
+    /// Whether every request has its outcome when `submit` returns, so that they end in order.
+    var answersAtOnce: Bool { get }
+}
+
+extension BlockStore {
+    public var answersAtOnce: Bool { false }
 }
 
 /// One queue's way into a store, made and used on one thread. Requests that the store can't answer
-/// at once go to the worker's io_uring under their slot's number, and come back through `complete`.
+/// at once go to the worker's io_uring under their slot's tag, and come back through `complete`.
 public protocol BlockLane: ~Copyable, SendableMetatype {
     associatedtype Store: BlockStore
 
     /// - Parameters:
     ///   - slots: requests in flight at once; they are numbered from 0.
+    ///   - tags: added to a slot, it makes the tag of the slot's operations in the ring.
     ///   - buffers: buffers of the longest request.
-    init(_ store: Store, slots: Int, buffers: Int) throws(SystemError)
+    init(_ store: Store, slots: Int, tags: UInt64, buffers: Int) throws(SystemError)
 
     /// Starts a request. Returns its outcome where it is known at once, or nil: then `slot` is taken
     /// until `complete` returns one.

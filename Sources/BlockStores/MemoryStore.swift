@@ -14,12 +14,15 @@ public final class MemoryStore: BlockStore {
     }
 
     public var name: String { "memory" }
+    public var answersAtOnce: Bool { true }
 
     /// Every request is a copy, done at once.
     public struct Lane: BlockLane, ~Copyable {
         private let memory: Mapping
 
-        public init(_ store: MemoryStore, slots: Int, buffers: Int) { memory = store.memory }
+        public init(_ store: MemoryStore, slots: Int, tags: UInt64, buffers: Int) {
+            memory = store.memory
+        }
 
         public mutating func submit(
             _ request: StoreRequest, _ buffers: borrowing IOVectors, slot: Int,
@@ -52,9 +55,10 @@ public struct NullStore: BlockStore {
     public init(byteCount: UInt64) { self.byteCount = byteCount }
 
     public var name: String { "null" }
+    public var answersAtOnce: Bool { true }
 
     public struct Lane: BlockLane, ~Copyable {
-        public init(_ store: NullStore, slots: Int, buffers: Int) {}
+        public init(_ store: NullStore, slots: Int, tags: UInt64, buffers: Int) {}
 
         public mutating func submit(
             _ request: StoreRequest, _ buffers: borrowing IOVectors, slot: Int,

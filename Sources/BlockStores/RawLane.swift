@@ -22,6 +22,7 @@ public struct RawLane: BlockLane, ~Copyable {
     }
 
     private let store: RawStore
+    private let tags: UInt64
     private var table: IOVectorTable
     private var transfers: Table<Transfer>
     private var bounce: BounceBuffer
@@ -34,13 +35,16 @@ public struct RawLane: BlockLane, ~Copyable {
     private static let zeroBytes = 64 << 10
     private static let zeroesPerCall = 64
 
-    public init(_ store: RawStore, slots: Int, buffers: Int) throws(SystemError) {
+    public init(
+        _ store: RawStore, slots: Int, tags: UInt64, buffers: Int
+    ) throws(SystemError) {
         let table = try IOVectorTable(slots: slots, capacity: max(buffers, Self.zeroesPerCall))
         let bounce = try BounceBuffer(store)
         let zeroes = try Mapping.anonymous(count: Self.zeroBytes)
         self.table = table
         self.bounce = bounce
         self.store = store
+        self.tags = tags
         self.zeroes = zeroes
         zeroList = IOVectors(capacity: Self.zeroesPerCall)
         let idle = Transfer(step: .flush, offset: 0, left: 0, isDurable: false, isAdvice: false)
@@ -80,7 +84,7 @@ public struct RawLane: BlockLane, ~Copyable {
     private mutating func start(_ slot: Int, _ ring: inout IORing) -> StoreOutcome? {
         let transfer = transfers[slot]
         let file = store.file.raw
-        let tag = UInt64(slot)
+        let tag = tags + UInt64(slot)
         let isQueued: Bool
         switch transfer.step {
         case .read:

@@ -23,10 +23,12 @@ public enum MemoryFault: Error, Equatable, Sendable {
 @safe
 public final class GuestMap: @unchecked Sendable {
     @safe
+    @frozen
+    @usableFromInline
     struct Entry {
-        let guestAddress: UInt64
-        let byteCount: UInt64
-        let host: UnsafeMutableRawPointer
+        @usableFromInline let guestAddress: UInt64
+        @usableFromInline let byteCount: UInt64
+        @usableFromInline let host: UnsafeMutableRawPointer
     }
 
     // Sorted by guest address. Immutable after `init`, so that sharing it needs no lock.

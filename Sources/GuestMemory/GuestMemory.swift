@@ -3,7 +3,9 @@ import VirtioSpec
 
 /// A worker's own view of the guest's memory: one snapshot, and where the last look-up hit.
 @safe
+@frozen
 public struct GuestMemory: ~Copyable {
+    @frozen
     public enum Lookup: Sendable {
         case found
         /// Some byte of the range is in no region.
@@ -15,9 +17,9 @@ public struct GuestMemory: ~Copyable {
     /// Keeps every region mapped while the view lives.
     public let map: GuestMap
     // The same as the map's, at hand.
-    private let entries: UnsafeMutablePointer<GuestMap.Entry>
-    private let count: Int
-    private var last = 0
+    @usableFromInline let entries: UnsafeMutablePointer<GuestMap.Entry>
+    @usableFromInline let count: Int
+    @usableFromInline var last = 0
 
     public init(_ map: GuestMap) {
         self.map = map
@@ -27,6 +29,8 @@ public struct GuestMemory: ~Copyable {
 
     /// Adds the `length` bytes at guest address `address` to `buffers`, in pieces where they cross
     /// from one region into the next.
+    @inlinable
+    @inline(__always)
     public mutating func append(
         _ address: UInt64, _ length: UInt32, to buffers: inout IOVectors
     ) -> Lookup {
@@ -48,6 +52,7 @@ public struct GuestMemory: ~Copyable {
     }
 
     /// Copies descriptors at guest address `address` into `table`. False where memory is missing.
+    @inlinable
     public mutating func read(
         _ address: UInt64, count: Int, into table: inout PrivateTable
     ) -> Bool {
@@ -66,13 +71,15 @@ public struct GuestMemory: ~Copyable {
         return true
     }
 
+    @inlinable
     @inline(__always)
-    private mutating func find(_ address: UInt64) -> Int? {
+    mutating func find(_ address: UInt64) -> Int? {
         if last < count, unsafe entries[last].contains(address) { return last }
         return search(address)
     }
 
-    private mutating func search(_ address: UInt64) -> Int? {
+    @usableFromInline
+    mutating func search(_ address: UInt64) -> Int? {
         // The last entry that begins at or before the address, by halves.
         var low = 0
         var high = count
@@ -91,6 +98,7 @@ public struct GuestMemory: ~Copyable {
 }
 
 extension GuestMap.Entry {
+    @inlinable
     @inline(__always)
     func contains(_ address: UInt64) -> Bool { address &- guestAddress < byteCount }
 }
@@ -98,8 +106,9 @@ extension GuestMap.Entry {
 /// A private copy of an indirect table: what is judged is what is used, whatever the guest writes
 /// to its own copy meanwhile. Also spares indirect tables any alignment.
 @safe
+@frozen
 public struct PrivateTable: ~Copyable {
-    private let words: UnsafeMutablePointer<UInt64>
+    @usableFromInline let words: UnsafeMutablePointer<UInt64>
     public let capacity: Int
 
     /// - Parameter capacity: descriptors.
@@ -111,6 +120,7 @@ public struct PrivateTable: ~Copyable {
 
     deinit { unsafe words.deallocate() }
 
+    @inlinable
     mutating func copy(_ source: UnsafeMutableRawPointer, _ bytes: Int, at offset: Int) {
         let size = capacity * SplitRingLayout.descriptorBytes
         precondition(offset >= 0 && bytes >= 0 && offset <= size && bytes <= size - offset)
@@ -118,10 +128,26 @@ public struct PrivateTable: ~Copyable {
             .copyMemory(from: source, byteCount: bytes)
     }
 
+    /// An entry as a split ring lays it out.
+    @inlinable
     public subscript(index: Int) -> Descriptor {
+        let (first, second) = entry(index)
+        return Descriptor(words: first, second)
+    }
+
+    /// An entry as a packed ring lays it out.
+    @inlinable
+    public subscript(packed index: Int) -> PackedDescriptor {
+        let (first, second) = entry(index)
+        return PackedDescriptor(words: first, second)
+    }
+
+    @inlinable
+    @inline(__always)
+    func entry(_ index: Int) -> (UInt64, UInt64) {
         precondition(index >= 0 && index < capacity)
-        let (first, second) = unsafe (words[index * 2], words[index * 2 + 1])
-        return Descriptor(
-            words: UInt64(littleEndian: first), UInt64(littleEndian: second))
+        return unsafe (
+            UInt64(littleEndian: words[index * 2]), UInt64(littleEndian: words[index * 2 + 1])
+        )
     }
 }

@@ -2,7 +2,7 @@ import Host
 import Synchronization
 import VirtioSpec
 
-/// Where a split ring's three parts are, by user address, and how many entries it has.
+/// Where a ring's three parts are, by user address.
 public struct RingAddresses: Equatable, Sendable {
     public var descriptors: UInt64
     public var available: UInt64
@@ -15,15 +15,30 @@ public struct RingAddresses: Equatable, Sendable {
     }
 }
 
+extension GuestMap {
+    /// The host address of a ring's part, `bytes` long, where it lies as the spec demands.
+    func place(
+        _ name: String, _ address: UInt64, _ alignment: UInt64, _ bytes: Int
+    ) throws(RingPlacementFault) -> UnsafeMutableRawPointer {
+        guard let host = unsafe hostAddress(user: address, count: bytes) else {
+            throw .outsideMemory(name)
+        }
+        // The mapping's alignment carries over to the guest's view, so ours is what counts.
+        guard UInt64(UInt(bitPattern: host)) % alignment == 0 else { throw .misaligned(name) }
+        return unsafe host
+    }
+}
+
 /// Why a ring can't be placed.
 public enum RingPlacementFault: Error, Equatable, Sendable {
-    /// The named part is not aligned as the spec demands (virtio 1.3 §2.7).
+    /// The named part is not aligned as the spec demands (virtio 1.3 §2.7, §2.8).
     case misaligned(String)
     /// The named part is not wholly inside one region of the guest's memory.
     case outsideMemory(String)
 }
 
 /// A queue size that split rings allow: a power of two from 1 to 32768.
+@frozen
 public struct QueueSize: Hashable, Sendable {
     public let count: UInt16
 
@@ -42,36 +57,25 @@ public struct QueueSize: Hashable, Sendable {
 /// Invariant: the three parts are aligned and wholly inside regions of `map`, which this value
 /// keeps mapped. Slots are masked and descriptor indices checked, so no access leaves the parts.
 @safe
+@frozen
 public struct SplitRingMemory: ~Copyable {
     public let size: QueueSize
-    private let map: GuestMap
-    private let descriptors: UnsafeMutableRawPointer
-    private let available: UnsafeMutableRawPointer
-    private let used: UnsafeMutableRawPointer
+    @usableFromInline let map: GuestMap
+    @usableFromInline let descriptors: UnsafeMutableRawPointer
+    @usableFromInline let available: UnsafeMutableRawPointer
+    @usableFromInline let used: UnsafeMutableRawPointer
 
     public init(
         _ map: GuestMap, _ addresses: RingAddresses, size: QueueSize
     ) throws(RingPlacementFault) {
-        func place(
-            _ name: String, _ address: UInt64, _ alignment: UInt64, _ bytes: Int
-        ) throws(RingPlacementFault) -> UnsafeMutableRawPointer {
-            guard let host = unsafe map.hostAddress(user: address, count: bytes) else {
-                throw .outsideMemory(name)
-            }
-            // The mapping's alignment carries over to the guest's view, so ours is what counts.
-            guard UInt64(UInt(bitPattern: host)) % alignment == 0 else {
-                throw .misaligned(name)
-            }
-            return unsafe host
-        }
         let count = size.count
-        let descriptors = unsafe try place(
+        let descriptors = unsafe try map.place(
             "descriptor table", addresses.descriptors, SplitRingLayout.descriptorAlignment,
             SplitRingLayout.descriptorTableBytes(size: count))
-        let available = unsafe try place(
+        let available = unsafe try map.place(
             "available ring", addresses.available, SplitRingLayout.availableAlignment,
             SplitRingLayout.availableBytes(size: count))
-        let used = unsafe try place(
+        let used = unsafe try map.place(
             "used ring", addresses.used, SplitRingLayout.usedAlignment,
             SplitRingLayout.usedBytes(size: count))
         unsafe self.descriptors = descriptors
@@ -82,6 +86,7 @@ public struct SplitRingMemory: ~Copyable {
     }
 
     /// The descriptor at `index`, read in two loads, or nil where the table ends before.
+    @inlinable
     @inline(__always)
     public func descriptor(_ index: UInt16) -> Descriptor? {
         guard index < size.count else { return nil }
@@ -93,12 +98,14 @@ public struct SplitRingMemory: ~Copyable {
     }
 
     /// The available ring's `idx`. Acquires: the entries before it may be read afterwards.
+    @inlinable
     @inline(__always)
     public func availableIndex() -> UInt16 {
         unsafe load(available, SplitRingLayout.availableIndex, .acquiring)
     }
 
     /// The head in the available ring at free-running `index`.
+    @inlinable
     @inline(__always)
     public func availableHead(_ index: UInt16) -> UInt16 {
         let offset = SplitRingLayout.availableRing + size.slot(index) * 2
@@ -106,6 +113,7 @@ public struct SplitRingMemory: ~Copyable {
     }
 
     /// Whether the driver's flags ask for no call.
+    @inlinable
     @inline(__always)
     public func interruptsSuppressed() -> Bool {
         unsafe load(available, SplitRingLayout.availableFlags, .relaxed)
@@ -113,6 +121,7 @@ public struct SplitRingMemory: ~Copyable {
     }
 
     /// `used_event`: the used index after which the driver wants a call.
+    @inlinable
     @inline(__always)
     public func usedEvent() -> UInt16 {
         unsafe load(available, SplitRingLayout.availableRing + Int(size.count) * 2, .relaxed)
@@ -122,6 +131,7 @@ public struct SplitRingMemory: ~Copyable {
     public func usedIndex() -> UInt16 { unsafe load(used, SplitRingLayout.usedIndex, .relaxed) }
 
     /// Puts (head, written) into the used ring at free-running `index`, seen once published.
+    @inlinable
     @inline(__always)
     public func setUsed(_ index: UInt16, head: UInt16, written: UInt32) {
         let entry = unsafe (used + SplitRingLayout.usedRing + size.slot(index) * 8)
@@ -131,6 +141,7 @@ public struct SplitRingMemory: ~Copyable {
     }
 
     /// Makes used entries before `index` the driver's. Releases what was written before.
+    @inlinable
     @inline(__always)
     public func publishUsed(_ index: UInt16) {
         let word = unsafe (used + SplitRingLayout.usedIndex)
@@ -139,6 +150,7 @@ public struct SplitRingMemory: ~Copyable {
     }
 
     /// `avail_event`: the available index after which we want a kick.
+    @inlinable
     @inline(__always)
     public func setAvailableEvent(_ index: UInt16) {
         let offset = SplitRingLayout.usedRing + Int(size.count) * SplitRingLayout.usedEntryBytes
@@ -146,12 +158,14 @@ public struct SplitRingMemory: ~Copyable {
     }
 
     /// Our flags: whether we ask for no kicks.
+    @inlinable
     @inline(__always)
     public func setKicksSuppressed(_ suppressed: Bool) {
         unsafe store(used, SplitRingLayout.usedFlags, suppressed ? SplitRingLayout.noNotify : 0)
     }
 
     /// Orders our stores before our next loads: what pairs with the driver's fence between its own.
+    @inlinable
     @inline(__always)
     public func fullFence() { atomicMemoryFence(ordering: .sequentiallyConsistent) }
 
@@ -167,10 +181,13 @@ public struct SplitRingMemory: ~Copyable {
         }
     }
 
-    private enum Order { case acquiring, relaxed }
+    @usableFromInline
+    @frozen
+    enum Order { case acquiring, relaxed }
 
+    @inlinable
     @inline(__always)
-    private func load(_ part: UnsafeMutableRawPointer, _ offset: Int, _ order: Order) -> UInt16 {
+    func load(_ part: UnsafeMutableRawPointer, _ offset: Int, _ order: Order) -> UInt16 {
         let word = unsafe (part + offset).assumingMemoryBound(to: Atomic<UInt16>.self)
         switch order {
         case .acquiring:
@@ -179,8 +196,9 @@ public struct SplitRingMemory: ~Copyable {
         }
     }
 
+    @inlinable
     @inline(__always)
-    private func store(_ part: UnsafeMutableRawPointer, _ offset: Int, _ value: UInt16) {
+    func store(_ part: UnsafeMutableRawPointer, _ offset: Int, _ value: UInt16) {
         let word = unsafe (part + offset).assumingMemoryBound(to: Atomic<UInt16>.self)
         unsafe word.pointee.store(value.littleEndian, ordering: .relaxed)
     }

@@ -5,16 +5,19 @@ import CLinux
 /// Invariant: every buffer was valid when it was appended, and whoever appended it keeps it mapped
 /// until the list is emptied. The list itself is allocated once and never grows.
 @safe
+@frozen
 public struct IOVectors: ~Copyable, Sendable {
-    private nonisolated(unsafe) let base: UnsafeMutablePointer<iovec>
+    @usableFromInline nonisolated(unsafe) let base: UnsafeMutablePointer<iovec>
     public let capacity: Int
-    private var first = 0
-    private var end = 0
+    @usableFromInline var first = 0
+    @usableFromInline var end = 0
+    @usableFromInline var total = 0
+
     /// Bytes in all buffers together.
-    public private(set) var byteCount = 0
+    @inlinable public var byteCount: Int { total }
 
     /// Buffers in the list.
-    public var count: Int { end - first }
+    @inlinable public var count: Int { end - first }
 
     public init(capacity: Int) {
         self.capacity = capacity
@@ -23,15 +26,19 @@ public struct IOVectors: ~Copyable, Sendable {
 
     deinit { unsafe base.deallocate() }
 
+    @inlinable
+    @inline(__always)
     public mutating func removeAll() {
         first = 0
         end = 0
-        byteCount = 0
+        total = 0
     }
 
     /// Adds a buffer at the end; one that continues the last buffer in memory becomes part of it.
     /// Returns false, and adds nothing, where the list is full.
     @unsafe
+    @inlinable
+    @inline(__always)
     public mutating func append(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
         if bytes == 0 { return true }
         if end > first, unsafe base[end - 1].iov_base + base[end - 1].iov_len == address {
@@ -41,7 +48,7 @@ public struct IOVectors: ~Copyable, Sendable {
             unsafe base[end] = iovec(iov_base: address, iov_len: bytes)
             end += 1
         }
-        byteCount += bytes
+        total += bytes
         return true
     }
 
@@ -54,7 +61,7 @@ public struct IOVectors: ~Copyable, Sendable {
     /// Forgets the first `bytes` bytes, or all there are.
     public mutating func dropFirst(_ bytes: Int) {
         var left = min(bytes, byteCount)
-        byteCount -= left
+        total -= left
         while left > 0 {
             let length = unsafe base[first].iov_len
             if length > left {
@@ -70,7 +77,7 @@ public struct IOVectors: ~Copyable, Sendable {
     /// Forgets the last `bytes` bytes, or all there are.
     public mutating func dropLast(_ bytes: Int) {
         var left = min(bytes, byteCount)
-        byteCount -= left
+        total -= left
         while left > 0 {
             let length = unsafe base[end - 1].iov_len
             if length > left {

@@ -31,6 +31,19 @@ public struct PollSet {
         }
     }
 
+    /// Waits for any of them, at most `nanoseconds` and not beyond what a signal interrupts. Returns
+    /// how many are ready.
+    public mutating func wait(nanoseconds: UInt64) -> Int {
+        let count = entries.count
+        var span = timespec()
+        span.tv_sec = Int(nanoseconds / 1_000_000_000)
+        span.tv_nsec = Int(nanoseconds % 1_000_000_000)
+        let ready = unsafe entries.withUnsafeMutableBufferPointer {
+            unsafe ppoll($0.baseAddress, nfds_t(count), &span, nil)
+        }
+        return max(0, Int(ready))
+    }
+
     /// Whether the descriptor at `place` has something for us: data, a hang-up or an error.
     public func isReady(_ place: Int) -> Bool { entries[place].revents != 0 }
 }

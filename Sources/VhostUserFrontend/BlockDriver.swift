@@ -43,18 +43,7 @@ public final class BlockDriver {
         self.connection = connection
         self.ram = ram
         self.options = options
-        var wanted = options.features
-        if options.protocolFeatures == nil { wanted.remove(.protocolFeatures) }
-        let offeredFeatures = try connection.features()
-        for (feature, isWanted) in [(.packedRing, options.packed), (.inOrder, options.inOrder)]
-            as [(Features, Bool)]
-        {
-            if !isWanted { wanted.remove(feature) }
-            guard !isWanted || offeredFeatures.intersection(wanted).contains(feature) else {
-                throw .notOffered(feature)
-            }
-        }
-        features = offeredFeatures.intersection(wanted)
+        features = try Self.accept(connection.features(), options)
         if let some = options.protocolFeatures, features.contains(.protocolFeatures) {
             let offered = try connection.protocolFeaturesOffered()
             try connection.setProtocolFeatures(offered.intersection(some))
@@ -64,28 +53,41 @@ public final class BlockDriver {
         try connection.setFeatures(features)
         try shareMemory()
         for index in 0..<options.queues {
-            let queue = try makeQueue()
+            let queue = try queueShape.queue(ram)
             queues.append(queue)
             try start(index, base: queue.start)
         }
     }
 
-    /// A queue of the negotiated form that is not started.
-    private func makeQueue() throws(FrontendError) -> DriverQueue {
-        let shape = DriverQueue.Options(
-            eventIndex: features.contains(.eventIndex), indirect: options.indirect,
-            inOrder: features.contains(.inOrder))
-        let size = options.queueSize
-        if features.contains(.packedRing) {
-            let start = options.start ?? PackedRingBase.fresh.rawValue
-            return try PackedDriverQueue(ram, size: size, shape, start: start)
-        }
-        return try SplitDriverQueue(ram, size: size, shape, start: options.start ?? 0)
+    /// What a queue of the negotiated form is like.
+    public var queueShape: QueueShape {
+        QueueShape(
+            isPacked: features.contains(.packedRing), size: options.queueSize,
+            options: DriverQueue.Options(
+                eventIndex: features.contains(.eventIndex), indirect: options.indirect,
+                inOrder: features.contains(.inOrder)),
+            start: options.start)
     }
 
     /// The queues as split rings, or as packed ones; none where they are the other.
     public var splitQueues: [SplitDriverQueue] { queues.compactMap { $0 as? SplitDriverQueue } }
     public var packedQueues: [PackedDriverQueue] { queues.compactMap { $0 as? PackedDriverQueue } }
+
+    /// What is accepted of the features that a back-end offers.
+    static func accept(
+        _ offered: Features, _ options: Options
+    ) throws(FrontendError) -> Features {
+        var accepted = offered.intersection(options.features)
+        if options.protocolFeatures == nil { accepted.remove(.protocolFeatures) }
+        let choices: [(Features, Bool)] = [
+            (.packedRing, options.packed), (.inOrder, options.inOrder),
+        ]
+        for (feature, isWanted) in choices {
+            if !isWanted { accepted.remove(feature) }
+            guard !isWanted || accepted.contains(feature) else { throw .notOffered(feature) }
+        }
+        return accepted
+    }
 
     private func shareMemory() throws(FrontendError) {
         guard options.memoryBySlots else { return try connection.setMemoryTable(ram) }
@@ -95,19 +97,28 @@ public final class BlockDriver {
         }
     }
 
+    /// Starts a stopped ring like new, in other memory: as after a reset of the queue.
+    public func renew(_ index: Int) throws(FrontendError) {
+        queues[index] = try queueShape.queue(ram)
+        try start(index, base: queues[index].start)
+    }
+
     /// Describes a ring and starts it where it is to go on.
     /// - Parameter base: as GET_VRING_BASE gave it, or `DriverQueue.start`.
     public func start(_ index: Int, base: UInt32) throws(FrontendError) {
-        let queue = queues[index]
+        try start(index, queues[index].place, base: base)
+    }
+
+    /// The same for a queue that is not the driver's own: of another thread, say.
+    public func start(_ index: Int, _ place: RingPlace, base: UInt32) throws(FrontendError) {
         let ring = UInt32(index)
-        try connection.setVringNum(ring, UInt32(queue.size))
+        try connection.setVringNum(ring, UInt32(place.size))
         try connection.setVringBase(ring, base)
         try connection.setVringAddress(
-            ring, descriptors: ram.userAddress(queue.descriptors),
-            used: ram.userAddress(queue.used), available: ram.userAddress(queue.available))
-        try connection.setVringFD(.setVringError, ring, queue.error.descriptor.raw)
-        try connection.setVringFD(.setVringCall, ring, queue.call.descriptor.raw)
-        try connection.setVringFD(.setVringKick, ring, queue.kick.descriptor.raw)
+            ring, descriptors: place.descriptors, used: place.used, available: place.available)
+        try connection.setVringFD(.setVringError, ring, place.error)
+        try connection.setVringFD(.setVringCall, ring, place.call)
+        try connection.setVringFD(.setVringKick, ring, place.kick)
         guard features.contains(.protocolFeatures) else { return }
         try connection.setVringEnable(ring, 1)
     }

@@ -83,19 +83,27 @@ struct IndirectTables {
     ) {
         for place in buffers.indices {
             let buffer = buffers[place]
-            let next = isPacked || place + 1 == buffers.count ? nil : UInt16(place + 1)
             let offset = start + place * SplitRingLayout.descriptorBytes
             memory.store64(buffer.address, at: offset)
-            memory.store64(buffer.word(next: next), at: offset + 8)
+            let next = place + 1 == buffers.count ? nil : UInt16(place + 1)
+            let word = isPacked ? buffer.packedWord(0, id: 0) : buffer.word(next: next)
+            memory.store64(word, at: offset + 8)
         }
     }
 }
 
 extension DriverBuffer {
-    /// The second word of a split descriptor, or of a packed table's where `next` is nil.
+    /// The second word of a split descriptor: length u32, flags u16, next u16.
     func word(next: UInt16?) -> UInt64 {
         var flags = isWritable ? DescriptorFlags.write : 0
         if next != nil { flags |= DescriptorFlags.next }
         return UInt64(length) | UInt64(flags) << 32 | UInt64(next ?? 0) << 48
+    }
+
+    /// The second word of a packed descriptor: length u32, id u16, flags u16.
+    /// - Parameter marks: flags beside WRITE, which the buffer gives.
+    func packedWord(_ marks: UInt16, id: UInt16) -> UInt64 {
+        let flags = isWritable ? marks | DescriptorFlags.write : marks
+        return UInt64(length) | UInt64(id) << 32 | UInt64(flags) << 48
     }
 }

@@ -7,6 +7,12 @@ public struct DriverBuffer: Equatable, Sendable {
     public var length: UInt32
     public var isWritable: Bool
 
+    public init(address: UInt64, length: UInt32, isWritable: Bool) {
+        self.address = address
+        self.length = length
+        self.isWritable = isWritable
+    }
+
     public static func readable(_ address: UInt64, _ length: Int) -> DriverBuffer {
         DriverBuffer(address: address, length: UInt32(length), isWritable: false)
     }

@@ -90,6 +90,11 @@ public final class FrontendConnection {
         }
     }
 
+    /// The back-end's process, by the socket's word; nil where that has none.
+    public var peerProcess: Int32? {
+        socket.peer().flatMap { $0.process > 0 ? $0.process : nil }
+    }
+
     /// Whether the back-end has hung up, or has sent what nobody asked for.
     public var isClosed: Bool {
         var set = PollSet()

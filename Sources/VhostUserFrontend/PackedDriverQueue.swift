@@ -3,8 +3,8 @@ import VirtioSpec
 
 /// A place in a packed ring: a slot, and the wrap counter that goes with this lap.
 public struct PackedPosition: Equatable, Sendable {
-    public private(set) var slot: UInt16
-    public private(set) var wrap: Bool
+    public let slot: UInt16
+    public let wrap: Bool
 
     public init(slot: UInt16, wrap: Bool) {
         self.slot = slot
@@ -12,12 +12,11 @@ public struct PackedPosition: Equatable, Sendable {
     }
 
     /// - Parameter count: at most `size`.
-    mutating func advance(by count: UInt16, in size: UInt16) {
+    func advanced(by count: UInt16, in size: UInt16) -> PackedPosition {
         // Sizes go up to 32768, so the sum stays below 65536.
-        slot += count
-        guard slot >= size else { return }
-        slot -= size
-        wrap.toggle()
+        let sum = slot + count
+        return sum < size
+            ? PackedPosition(slot: sum, wrap: wrap) : PackedPosition(slot: sum - size, wrap: !wrap)
     }
 
     /// AVAIL and USED as they are in a descriptor that is made available here.
@@ -37,9 +36,8 @@ public final class PackedDriverQueue: DriverQueue {
     private var offers: Table<Offer>
     private let tables: IndirectTables
     private var freeEntries: Int
-    /// Where the next descriptor goes, and where the next used one will be.
-    public private(set) var availablePosition: PackedPosition
-    public private(set) var usedPosition: PackedPosition
+    private var next: PackedPosition
+    private var nextUsed: PackedPosition
     /// Up to where the device may look.
     private var published: PackedPosition
     /// Descriptors since then, and descriptors shown that no kick was considered for.
@@ -67,8 +65,8 @@ public final class PackedDriverQueue: DriverQueue {
         offers = Table(count: Int(size)) { _ in Offer() }
         tables = IndirectTables(ram, size: size, isWanted: options.indirect)
         freeEntries = Int(size)
-        availablePosition = position
-        usedPosition = position
+        next = position
+        nextUsed = position
         published = position
         try super.init(
             ram, size: size, options, start: start,
@@ -83,6 +81,11 @@ public final class PackedDriverQueue: DriverQueue {
         }
     }
 
+    /// Where the next descriptor goes.
+    public var availablePosition: PackedPosition { next }
+    /// Where the next used descriptor will be.
+    public var usedPosition: PackedPosition { nextUsed }
+
     /// Returns the chain's buffer id.
     public override func offer(_ buffers: Span<DriverBuffer>, token: UInt64) -> UInt16? {
         let isTable = options.indirect && buffers.count > 1
@@ -96,12 +99,12 @@ public final class PackedDriverQueue: DriverQueue {
             guard !isTable else { continue }
             // Only the last descriptor's id counts (§2.8.6).
             let isLast = place + 1 == entries
-            append(buffer.address, buffer.word(next: isLast ? nil : 0), id: isLast ? id : 0)
+            append(buffer, isLast ? 0 : DescriptorFlags.next, id: isLast ? id : 0)
         }
         if isTable {
             let table = tables.write(buffers, for: id, isPacked: true, ram)
-            let bytes = UInt64(buffers.count * PackedRingLayout.descriptorBytes)
-            append(table, bytes | UInt64(DescriptorFlags.indirect) << 32, id: id)
+            let bytes = buffers.count * PackedRingLayout.descriptorBytes
+            append(.readable(table, bytes), DescriptorFlags.indirect, id: id)
         }
         offers[Int(id)] = Offer(
             token: token, writableBytes: writable, entries: UInt16(entries), isOut: true)
@@ -110,20 +113,19 @@ public final class PackedDriverQueue: DriverQueue {
         return id
     }
 
-    /// - Parameter word: length, and flags above it, as `DriverBuffer.word` gives them.
-    private func append(_ address: UInt64, _ word: UInt64, id: UInt16) {
-        let slot = availablePosition.slot
-        let flags = UInt16(truncatingIfNeeded: word >> 32) | availablePosition.availableFlags
-        let packed = word & 0xffff_ffff | UInt64(id) << 32 | UInt64(flags) << 48
+    /// - Parameter flags: NEXT or INDIRECT.
+    private func append(_ buffer: DriverBuffer, _ flags: UInt16, id: UInt16) {
+        let slot = next.slot
+        let packed = buffer.packedWord(flags | next.availableFlags, id: id)
         let offset = offset(slot)
-        descriptorPart.memory.store64(address, at: offset)
+        descriptorPart.memory.store64(buffer.address, at: offset)
         if unpublished == 0 {
             curtain = (slot, packed)
         } else {
             descriptorPart.memory.store64(packed, at: offset + PackedRingLayout.lengthOffset)
         }
         unpublished += 1
-        availablePosition.advance(by: 1, in: size)
+        next = next.advanced(by: 1, in: size)
     }
 
     public override func publish() {
@@ -132,7 +134,7 @@ public final class PackedDriverQueue: DriverQueue {
         descriptorPart.memory.store64(
             curtain.word, at: offset(curtain.slot) + PackedRingLayout.lengthOffset,
             releasing: true)
-        published = availablePosition
+        published = next
         unconsidered += unpublished
         unpublished = 0
     }
@@ -169,7 +171,7 @@ public final class PackedDriverQueue: DriverQueue {
 
     public override func reap() throws(FrontendError) -> (token: UInt64, written: UInt32)? {
         if !batch.isOpen {
-            guard isUsed(usedPosition) else { return nil }
+            guard isUsed(nextUsed) else { return nil }
             batch = try usedDescriptor()
         }
         let id = options.inOrder ? oldest : batch.last
@@ -188,14 +190,14 @@ public final class PackedDriverQueue: DriverQueue {
         ids.giveBack(first: id, last: id, count: 1)
         if options.inOrder { oldest = id + 1 == size ? 0 : id + 1 }
         freeEntries += Int(offer.entries)
-        usedPosition.advance(by: offer.entries, in: size)
+        nextUsed = nextUsed.advanced(by: offer.entries, in: size)
         inFlight -= 1
         return (offer.token, written)
     }
 
-    /// What the used descriptor at `usedPosition` says, with an id that is out.
+    /// What the used descriptor at `nextUsed` says, with an id that is out.
     private func usedDescriptor() throws(FrontendError) -> Batch {
-        let offset = offset(usedPosition.slot)
+        let offset = offset(nextUsed.slot)
         let memory = descriptorPart.memory
         // After the flags, which were loaded with an acquire.
         let word = memory.load64(at: offset + PackedRingLayout.lengthOffset)
@@ -210,12 +212,12 @@ public final class PackedDriverQueue: DriverQueue {
 
     public override func armCall() -> Bool {
         if options.eventIndex {
-            setDriverEvent(usedPosition.offWrap, flags: PackedRingLayout.eventDescriptor)
+            setDriverEvent(nextUsed.offWrap, flags: PackedRingLayout.eventDescriptor)
         } else {
             setDriverEvent(0, flags: PackedRingLayout.eventEnable)
         }
         Mapping.fullFence()
-        return batch.isOpen || isUsed(usedPosition)
+        return batch.isOpen || isUsed(nextUsed)
     }
 
     public override func suppressCalls() {

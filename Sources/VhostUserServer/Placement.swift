@@ -1,5 +1,6 @@
 import GuestMemory
 import Host
+import Logging
 
 /// Which memory node a worker runs on.
 public enum Placement: Equatable, Sendable {
@@ -19,34 +20,19 @@ public enum Placement: Equatable, Sendable {
         }
     }
 
-    /// Settles the calling thread for work on this memory.
-    func settle(for map: GuestMap) {
+    /// Settles the calling thread, and what it allocates from now on, for work on this memory.
+    func settle(for map: GuestMap, _ logger: Logger) {
         switch self {
         case .off: break
         case .node(let node): NUMA.settle(on: node)
         case .automatic:
-            guard NUMA.nodeCount > 1, let node = NUMA.majority(of: map.allMappings) else { return }
+            guard NUMA.nodeCount > 1 else { return }
+            guard let node = NUMA.majority(of: map.allMappings) else {
+                return logger.info(
+                    "the guest's memory is on no node yet; a worker stays where it is")
+            }
             NUMA.settle(on: node)
+            logger.info("the guest's memory is on node \(node); the worker runs there")
         }
-    }
-}
-
-/// Processors as people list them: "0-3,6".
-public struct CPUList: Equatable, Sendable {
-    public let cpus: [Int32]
-
-    /// Nil where the text is no such list, or names a processor past 1023.
-    public init?(_ text: String) {
-        var cpus: [Int32] = []
-        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-            let ends = part.split(separator: "-", omittingEmptySubsequences: false)
-                .map { UInt16($0) }
-            guard (1...2).contains(ends.count), let first = ends[0],
-                let last = ends[ends.count - 1],
-                first <= last, last < 1024
-            else { return nil }
-            cpus += (first...last).map(Int32.init)
-        }
-        self.cpus = cpus
     }
 }

@@ -1,9 +1,10 @@
+import GuestMemory
 import Host
 import Logging
 import VirtioDevice
 
-/// A device's workers, one a queue, each started when its queue is first needed and kept from one
-/// session to the next.
+/// A device's workers, each started when the first of its queues is needed and kept from one session
+/// to the next. Queue n belongs to worker n modulo their number.
 final class WorkerPool {
     let device: any VirtioDevice
     let trouble: Trouble
@@ -17,23 +18,50 @@ final class WorkerPool {
     ) {
         self.device = device
         self.trouble = trouble
-        start = { (index) throws(SystemError) in
-            try Worker(Engine.self, device, index: index, options, trouble, logger)
+        let count = options.workers(for: device.queueCount)
+        let queues = (device.queueCount + count - 1) / count
+        start = { (number) throws(SystemError) in
+            let cpu = options.cpus.isEmpty ? nil : options.cpus[number % options.cpus.count]
+            return try Worker(
+                Engine.self, device, number: number, queues: queues, cpu: cpu, options, trouble,
+                logger)
         }
-        workers = Array(repeating: nil, count: device.queueCount)
+        workers = Array(repeating: nil, count: count)
     }
 
-    func worker(_ index: Int) throws(SystemError) -> Worker {
-        if let worker = workers[index] { return worker }
-        let worker = try start(index)
-        workers[index] = worker
+    /// Gives queue `queue`'s worker an order and waits for its answer; nil where `interruption`
+    /// became readable first.
+    func ask(
+        _ queue: Int, _ order: consuming QueueOrder, interruption: Int32
+    ) throws(SystemError) -> WorkerAnswer? {
+        let number = queue % workers.count
+        let worker = try worker(number)
+        let answer = worker.ask(
+            .queue(queue / workers.count, order), interruption: interruption)
+        if case .broken = answer {
+            // Its thread could not begin; the next order tries again.
+            worker.leave()
+            workers[number] = nil
+        }
+        return answer
+    }
+
+    /// Gives every worker there is the guest's memory as it is now, and waits until none uses what
+    /// was removed. Nil where `interruption` became readable first.
+    func spread(_ map: GuestMap, removed: [Mapping], interruption: Int32) -> WorkerAnswer? {
+        for worker in workers.compactMap({ $0 }) {
+            let answer = worker.ask(
+                .setMemory(map, removed: removed), interruption: interruption)
+            guard case .done = answer else { return answer }
+        }
+        return .done
+    }
+
+    private func worker(_ number: Int) throws(SystemError) -> Worker {
+        if let worker = workers[number] { return worker }
+        let worker = try start(number)
+        workers[number] = worker
         return worker
-    }
-
-    /// Lets go of a worker whose thread could not begin; the next start tries again.
-    func forget(_ index: Int) {
-        workers[index]?.leave()
-        workers[index] = nil
     }
 
     /// Stops every queue and ends the threads, within `milliseconds`: what is in flight by then was
@@ -44,8 +72,8 @@ final class WorkerPool {
             let now = Clock.nanoseconds()
             let left = now < deadline ? (deadline - now) / 1_000_000 : 0
             // A thread that hangs in its store is left behind: joining it would hang us too.
-            switch worker.ask(.stop, milliseconds: Int32(left)) {
-            case .stopped, .broken: worker.leave()
+            switch worker.ask(.stopAll, milliseconds: Int32(left)) {
+            case .done, .broken: worker.leave()
             default: continue
             }
         }

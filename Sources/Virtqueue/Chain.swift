@@ -1,21 +1,29 @@
 import GuestMemory
 import Host
+import VirtioSpec
 
 /// A request that the driver handed over: taken from a queue once, given back to it once.
 ///
 /// The token says which chain it is; its buffers are in the `ChainBuffers` that `next` filled. One
 /// that is dropped would leave the driver waiting for ever, so dropping one traps.
+@frozen
 public struct Chain: ~Copyable, Sendable {
-    /// The first descriptor's index: also a number below the queue's size that no other chain in
-    /// flight has.
+    /// The first descriptor's index, or the buffer id on a packed ring: a number below the queue's
+    /// size that no other chain in flight has.
     public let head: UInt16
 
+    @inlinable
+    @inline(__always)
     init(head: UInt16) { self.head = head }
 
+    @inlinable
     deinit { Self.dropped() }
 
-    private static func dropped() { preconditionFailure("a chain was dropped, not completed") }
+    @usableFromInline
+    static func dropped() { preconditionFailure("a chain was dropped, not completed") }
 
+    @inlinable
+    @inline(__always)
     consuming func end() -> UInt16 {
         let head = head
         discard self
@@ -25,6 +33,7 @@ public struct Chain: ~Copyable, Sendable {
 
 /// One chain's buffers, translated: those the device reads, then those it writes. Allocated once
 /// per worker and filled again for every chain.
+@frozen
 public struct ChainBuffers: ~Copyable {
     public var readable: IOVectors
     public var writable: IOVectors
@@ -34,9 +43,54 @@ public struct ChainBuffers: ~Copyable {
         writable = IOVectors(capacity: QueueLimits.buffers)
     }
 
+    @inlinable
+    @inline(__always)
     mutating func removeAll() {
         readable.removeAll()
         writable.removeAll()
+    }
+
+    /// Adds one descriptor's buffer of the chain `head`, translated and judged.
+    @inlinable
+    @inline(__always)
+    mutating func add(
+        _ address: UInt64, _ length: UInt32, isWritable: Bool, head: UInt16,
+        _ memory: inout GuestMemory
+    ) throws(QueueViolation) {
+        let lookup: GuestMemory.Lookup
+        let total: Int
+        if isWritable {
+            lookup = memory.append(address, length, to: &writable)
+            total = writable.byteCount
+        } else {
+            guard writable.count == 0 else { throw .readableAfterWritable(head: head) }
+            lookup = memory.append(address, length, to: &readable)
+            total = readable.byteCount
+        }
+        switch lookup {
+        case .found: break
+        case .unmapped: throw .unmapped(head: head, address: address, bytes: length)
+        case .full: throw .tooManyBuffers(head: head)
+        }
+        guard total <= Int(UInt32.max) else { throw .tooManyBytes(head: head) }
+    }
+}
+
+extension PrivateTable {
+    /// Copies the indirect table of the chain `head` out of guest memory. Returns its entries.
+    @inlinable
+    mutating func copy(
+        _ address: UInt64, bytes: UInt32, head: UInt16, _ memory: inout GuestMemory
+    ) throws(QueueViolation) -> Int {
+        let (count, rest) = Int(bytes)
+            .quotientAndRemainder(dividingBy: SplitRingLayout.descriptorBytes)
+        guard rest == 0, count > 0, count <= capacity else {
+            throw .indirectLength(head: head, bytes: bytes)
+        }
+        guard memory.read(address, count: count, into: &self) else {
+            throw .unmapped(head: head, address: address, bytes: bytes)
+        }
+        return count
     }
 }
 
@@ -52,6 +106,7 @@ public enum QueueLimits {
 
 /// The driver broke the ring. The queue stays latched: nothing more is taken from it, what is in
 /// flight still completes.
+@frozen
 public enum QueueViolation: Error, Equatable, Sendable {
     /// More chains made available than the ring has entries: by how many the index moved.
     case indexJump(UInt16)

@@ -109,11 +109,17 @@ struct DiskOptions: ParsableArguments {
 struct WorkerArguments: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Microseconds that a queue without work looks for some before it sleeps.",
+            """
+            Microseconds that a queue without work is watched at most before it sleeps; it learns \
+            to watch less where that does not pay. 0 never watches.
+            """,
             valueName: "n"))
-    var pollUs: UInt32 = 0
+    var pollUs = WorkerOptions.defaultPollMicroseconds
 
-    @Option(help: ArgumentHelp("Processors for the queues' threads, as 0-3,6.", valueName: "list"))
+    @Option(
+        help: ArgumentHelp(
+            "Processors for the threads that serve the queues, one each, as 0-3,6.",
+            valueName: "list"))
     var cpus: String?
 
     @Option(help: "Memory node for the threads: auto (the guest's), off, or a node's number.")

@@ -10,7 +10,7 @@ private struct Works<Lane: BlockLane & ~Copyable>: ~Copyable {
     private var ring: IORing
 
     init(_ store: Lane.Store, slots: Int, buffers: Int) throws {
-        let lane = try Lane(store, slots: slots, buffers: buffers)
+        let lane = try Lane(store, slots: slots, tags: 0, buffers: buffers)
         ring = try IORing(depth: slots)
         self.lane = lane
     }

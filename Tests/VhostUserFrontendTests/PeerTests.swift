@@ -72,6 +72,16 @@ struct PeerTests {
         #expect(try driver.identifier().status == 0)
     }
 
+    @Test("A back-end without packed rings is refused where they are asked for")
+    func noPackedRings() throws {
+        let peer = try StorageDaemon(bytes: 1 << 20, queues: 1)
+        var options = BlockDriver.Options()
+        options.packed = true
+        #expect(throws: FrontendError.notOffered(.packedRing)) {
+            try BlockDriver(peer.connect(), GuestRAM(byteCount: 16 << 20), options)
+        }
+    }
+
     @Test("Thousands of requests, many at once")
     func manyAtOnce() throws {
         let peer = try StorageDaemon(bytes: 8 << 20, queues: 1)

@@ -46,11 +46,12 @@ final class Backend: Sendable {
 
     /// A disk in memory.
     convenience init(
-        bytes: UInt64 = 8 << 20, _ change: (inout BlockOptions) -> Void = { _ in }
+        bytes: UInt64 = 8 << 20, workers: WorkerOptions = WorkerOptions(),
+        _ change: (inout BlockOptions) -> Void = { _ in }
     ) throws {
         var options = BlockOptions(byteCount: bytes, queueCount: 4)
         change(&options)
-        try self.init(MemoryStore.Lane.self, MemoryStore(byteCount: bytes), options)
+        try self.init(MemoryStore.Lane.self, MemoryStore(byteCount: bytes), options, workers)
     }
 
     func connect() throws(FrontendError) -> FrontendConnection {

@@ -9,14 +9,10 @@ import VirtioSpec
 @Suite("A driver finds a disk behind the socket")
 struct DiskTests {
     @Test(
-        "What is written is read back, by every way of making rings", arguments: [true, false],
-        [true, false])
-    func writeAndRead(eventIndex: Bool, indirect: Bool) throws {
+        "What is written is read back, by every way of making rings", arguments: RingShape.all)
+    func writeAndRead(shape: RingShape) throws {
         let backend = try Backend()
-        let driver = try backend.driver {
-            if !eventIndex { $0.features.remove(.eventIndex) }
-            $0.indirect = indirect
-        }
+        let driver = try backend.driver { shape.apply(to: &$0) }
         var noise = Seeded()
         let data = noise.bytes(64 << 10)
         #expect(try driver.write(sector: 8, data).status == 0)

@@ -22,10 +22,12 @@ final class HeldStore: BlockStore {
     struct Lane: BlockLane, ~Copyable {
         private var inner: MemoryStore.Lane
         private let store: HeldStore
+        private let tags: UInt64
 
-        init(_ store: HeldStore, slots: Int, buffers: Int) {
-            inner = MemoryStore.Lane(store.memory, slots: slots, buffers: buffers)
+        init(_ store: HeldStore, slots: Int, tags: UInt64, buffers: Int) {
+            inner = MemoryStore.Lane(store.memory, slots: slots, tags: tags, buffers: buffers)
             self.store = store
+            self.tags = tags
         }
 
         mutating func submit(
@@ -33,7 +35,7 @@ final class HeldStore: BlockStore {
             _ ring: inout IORing
         ) -> StoreOutcome? {
             let outcome = inner.submit(request, buffers, slot: slot, &ring)
-            let waits = ring.waitForInput(store.gate.descriptor.raw, tag: UInt64(slot))
+            let waits = ring.waitForInput(store.gate.descriptor.raw, tag: tags + UInt64(slot))
             return waits ? nil : outcome
         }
 

@@ -65,7 +65,7 @@ struct LeakTests {
         let region = ram.regions[0]
         let file = region.memory.descriptor.raw
         var features = Features()
-        try step { features = try connection.features() }
+        try step { features = try connection.featuresOfSplitRings() }
         try step { try connection.setProtocolFeatures(connection.protocolFeaturesOffered()) }
         try step { try connection.tell(.setOwner) }
         try step { try connection.setFeatures(features) }
@@ -122,7 +122,8 @@ struct LeakTests {
             return try Holdings(program.process.processIdentifier)
         }
         let first = try holdings(after: 10)
-        #expect(first.threads >= 5 && first.guestMappings == 0)
+        // The main thread and a worker at least.
+        #expect(first.threads >= 2 && first.guestMappings == 0)
         #expect(try holdings(after: 490) == first)
     }
 }

@@ -1,6 +1,7 @@
 import Host
 import Testing
 import VhostUserFrontend
+import VhostUserServer
 import VirtioSpec
 
 import struct Foundation.Data
@@ -200,17 +201,15 @@ struct NotificationTests {
 
     @Test(
         "A request that comes just as the worker falls asleep is not lost",
-        arguments: [true, false])
-    func fallingAsleep(eventIndex: Bool) throws {
-        let backend = try Backend()
-        let driver = try backend.driver {
-            if !eventIndex { $0.features.remove(.eventIndex) }
-        }
-        let queue = driver.splitQueues[0]
+        arguments: RingShape.all.filter { !$0.indirect && !$0.inOrder }, [0, 3] as [UInt32])
+    func fallingAsleep(shape: RingShape, pollMicroseconds: UInt32) throws {
+        let backend = try Backend(workers: WorkerOptions(pollMicroseconds: pollMicroseconds))
+        let driver = try backend.driver { shape.apply(to: &$0) }
+        let queue = driver.queues[0]
         let place = driver.ram.allocate(1024)
         driver.ram.fill(0, count: 16, at: place)
         var lost = 0
-        for round in 0..<20_000 where lost == 0 {
+        for round in 0..<10_000 where lost == 0 {
             _ = queue.offer([.readable(place, 16), .writable(place + 16, 513)], token: 0)
             queue.submit()
             lost += soon { (try? queue.reap()) ?? nil != nil } ? 0 : 1

@@ -17,7 +17,7 @@ struct RingStartTests {
         init(_ features: ProtocolFeatures? = .max) throws {
             backend = try Backend()
             connection = try backend.connect()
-            var accepted = try connection.features()
+            var accepted = try connection.featuresOfSplitRings()
             if let features {
                 try connection.setProtocolFeatures(
                     connection.protocolFeaturesOffered().intersection(features))
@@ -124,7 +124,7 @@ struct RingStartTests {
     @Test("Bit 30 withheld enables even where protocol features were negotiated")
     func protocolFeaturesWithoutBit30() throws {
         let bench = try Bench()
-        var features = try bench.connection.features()
+        var features = try bench.connection.featuresOfSplitRings()
         features.remove(.protocolFeatures)
         try bench.connection.setFeatures(features)
         try bench.connection.setMemoryTable(bench.ram)
@@ -162,7 +162,7 @@ struct RingStartTests {
         let backend = try Backend()
         let ram = try GuestRAM(byteCount: 4 << 20)
         let connection = try backend.connect()
-        try connection.setFeatures(try connection.features())
+        try connection.setFeatures(try connection.featuresOfSplitRings())
         try connection.setProtocolFeatures(try connection.protocolFeaturesOffered())
         try connection.setVringEnable(0, 1)
         let queue = try SplitDriverQueue(ram, size: 4)

@@ -10,10 +10,10 @@ import VirtioSpec
 struct VerifyTests {
     @Test(
         "Four queues of random requests agree with a model of the disk, in memory",
-        arguments: [true, false], [true, false])
-    func memory(eventIndex: Bool, indirect: Bool) throws {
+        arguments: RingShape.all)
+    func memory(shape: RingShape) throws {
         let backend = try Backend()
-        let verifier = try Verifier(backend, eventIndex: eventIndex, indirect: indirect)
+        let verifier = try Verifier(backend, shape)
         try verifier.run(requests: 1000)
         #expect(verifier.mismatches == 0, "seed \(verifier.seed)")
         #expect(try verifier.wholeDiskAgrees(), "seed \(verifier.seed)")
@@ -21,13 +21,13 @@ struct VerifyTests {
 
     @Test(
         "Four queues of random requests agree with a model of the disk, in a file",
-        arguments: [true, false], [true, false])
-    func file(eventIndex: Bool, indirect: Bool) throws {
+        arguments: RingShape.outOfOrder)
+    func file(shape: RingShape) throws {
         let file = try TemporaryFile(byteCount: 8 << 20)
         let backend = try Backend(
             RawLane.self, try RawStore(path: file.path),
             BlockOptions(byteCount: 8 << 20, queueCount: 4))
-        let verifier = try Verifier(backend, eventIndex: eventIndex, indirect: indirect)
+        let verifier = try Verifier(backend, shape)
         try verifier.run(requests: 1000)
         #expect(verifier.mismatches == 0, "seed \(verifier.seed)")
         #expect(try verifier.wholeDiskAgrees(), "seed \(verifier.seed)")
@@ -60,12 +60,11 @@ final class Verifier {
     private(set) var mismatches = 0
     var seed: UInt64 { noise.seed }
 
-    init(_ backend: Backend, eventIndex: Bool, indirect: Bool) throws {
+    init(_ backend: Backend, _ shape: RingShape) throws {
         driver = try backend.driver(memory: 32 << 20) {
             $0.queues = Self.queues
             $0.queueSize = 256
-            $0.indirect = indirect
-            if !eventIndex { $0.features.remove(.eventIndex) }
+            shape.apply(to: &$0)
         }
         for number in 0..<Self.queues * Self.depth {
             slots.append(

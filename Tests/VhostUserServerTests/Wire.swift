@@ -17,9 +17,14 @@ extension FrontendConnection {
         return try receive()
     }
 
+    /// All that is offered, but for what makes rings packed or ordered.
+    func featuresOfSplitRings() throws(FrontendError) -> Features {
+        try features().subtracting([.packedRing, .inOrder])
+    }
+
     /// Features first, then protocol features, as most front-ends do.
     func negotiate(_ features: ProtocolFeatures = .max) throws(FrontendError) {
-        let offered = try self.features()
+        let offered = try featuresOfSplitRings()
         let protocolOffered = try protocolFeaturesOffered()
         try setProtocolFeatures(protocolOffered.intersection(features))
         try setFeatures(offered)

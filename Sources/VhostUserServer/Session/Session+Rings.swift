@@ -3,6 +3,7 @@ import Host
 import Logging
 import VhostUserProtocol
 import VirtioSpec
+import Virtqueue
 
 /// Messages about rings.
 extension Session {
@@ -19,11 +20,13 @@ extension Session {
 
     func setSize(_ state: VringState) throws(Refusal) {
         let vring = try stoppedVring(state.index)
-        guard let size = QueueSize(state.value), state.value <= device.largestQueue else {
-            throw .ringSize(state.value, largest: device.largestQueue)
-        }
+        guard let size = UInt16(exactly: state.value), size > 0,
+            state.value <= device.largestQueue, isPacked || QueueSize(state.value) != nil
+        else { throw .ringSize(state.value, largest: device.largestQueue) }
         vring.size = size
     }
+
+    private var isPacked: Bool { negotiated.features.contains(.packedRing) }
 
     func setAddress(_ address: VringAddress) throws(Refusal) {
         let vring = try vring(address.index)
@@ -37,14 +40,15 @@ extension Session {
 
     func setBase(_ state: VringState) throws(Refusal) {
         let vring = try stoppedVring(state.index)
-        guard let base = UInt16(exactly: state.value) else { throw .base(state.value) }
-        vring.base = base
+        // What it means on a packed ring is seen when the ring's size is known.
+        guard isPacked || state.value <= UInt32(UInt16.max) else { throw .base(state.value) }
+        vring.base = state.value
     }
 
     func getBase(_ state: VringState) throws(Refusal) -> Reply {
         let vring = try vring(state.index)
         try stop(vring)
-        return .vringState(index: state.index, value: UInt32(vring.base))
+        return .vringState(index: state.index, value: base(vring))
     }
 
     /// The descriptor that a kick, call or error message brought, or nil where it says it has none.
@@ -101,63 +105,82 @@ extension Session {
         if vring.isRunning { try tell(vring, .enable(isEnabled)) }
     }
 
+    /// Where a ring goes on: where it was told, or else at its form's beginning.
+    private func base(_ vring: Vring) -> UInt32 {
+        vring.base ?? (isPacked ? PackedBase.start.vringBase : 0)
+    }
+
     /// Moves a ring to its worker, if it is started, described, and its memory is there.
     func startIfReady(_ vring: Vring) throws(Refusal) {
         guard vring.isStarted, !vring.isRunning, !map.regions.isEmpty, let size = vring.size,
             let addresses = vring.addresses
         else { return }
+        let base = base(vring)
+        try checkForm(size, base)
         do throws(RingPlacementFault) {
             // Tried here first, so that a refusal leaves the ring's descriptors where they are.
-            _ = try SplitRingMemory(map, addresses, size: size)
+            try RingForm.check(map, addresses, size: size, features: negotiated.features)
         } catch { throw .misplaced(vring.index, error) }
-        let worker = try worker(vring)
         let start = QueueStart(
-            addresses: addresses, size: size, base: vring.base, features: negotiated.features,
+            addresses: addresses, size: size, base: base, features: negotiated.features,
             map: map, kick: vring.kick.take(), call: vring.call.take(),
             error: vring.error?.duplicate(), isEnabled: vring.isEnabled)
         // Its descriptors are the worker's now: where it fails they are gone, and the ring is stopped.
         vring.isStarted = false
-        try check(worker.ask(.start(start), interruption: termination), vring)
+        try tell(vring, .start(start))
         vring.isStarted = true
         vring.isRunning = true
-        logger.debug("queue \(vring.index) runs: \(size.count) entries from \(vring.base)")
+        let form = isPacked ? "packed" : "split"
+        logger.debug("queue \(vring.index) runs: \(form), \(size) entries from \(base)")
     }
 
-    private func worker(_ vring: Vring) throws(Refusal) -> Worker {
-        do throws(SystemError) { return try workers.worker(vring.index) } catch {
-            throw .worker(error)
-        }
-    }
-
-    private func check(_ answer: WorkerAnswer?, _ vring: Vring) throws(Refusal) {
-        switch answer {
-        case .done, .stopped: return
-        case .misplaced(let fault): throw .misplaced(vring.index, fault)
-        case .failed(let error): throw .worker(error)
-        case .broken(let error):
-            workers.forget(vring.index)
-            throw .worker(error)
-        case nil: throw .interrupted
+    /// Size and base may have come before the features that say what they mean.
+    private func checkForm(_ size: UInt16, _ base: UInt32) throws(Refusal) {
+        if isPacked {
+            guard PackedBase(vringBase: base, size: size) != nil else { throw .base(base) }
+        } else {
+            guard QueueSize(UInt32(size)) != nil else {
+                throw .ringSize(UInt32(size), largest: device.largestQueue)
+            }
+            guard base <= UInt32(UInt16.max) else { throw .base(base) }
         }
     }
 
     /// Takes a ring back from its worker: everything it took is done and shown to the driver.
     func stop(_ vring: Vring) throws(Refusal) {
         guard vring.isRunning else { return vring.stop(base: vring.base) }
-        let answer = try worker(vring).ask(.stop, interruption: termination)
-        guard case .stopped(let base, let counters) = answer else { throw .interrupted }
+        guard case .stopped(let base, let counters) = try ask(vring, .stop) else {
+            throw .interrupted
+        }
         vring.stop(base: base)
         logger.info("queue \(vring.index): \(counters)")
     }
 
-    private func tell(_ vring: Vring, _ order: consuming WorkerOrder) throws(Refusal) {
-        try check(worker(vring).ask(order, interruption: termination), vring)
+    private func ask(
+        _ vring: Vring, _ order: consuming QueueOrder
+    ) throws(Refusal) -> WorkerAnswer? {
+        do throws(SystemError) {
+            return try workers.ask(vring.index, order, interruption: termination)
+        } catch { throw .worker(error) }
+    }
+
+    private func tell(_ vring: Vring, _ order: consuming QueueOrder) throws(Refusal) {
+        switch try ask(vring, order) {
+        case .done, .stopped: return
+        case .misplaced(let fault): throw .misplaced(vring.index, fault)
+        case .failed(let error), .broken(let error): throw .worker(error)
+        case nil: throw .interrupted
+        }
     }
 
     /// Gives every running ring the memory that is now valid, and waits until none uses `removed`.
     func spreadMemory(removed: [Mapping]) throws(Refusal) {
-        for vring in vrings where vring.isRunning {
-            try tell(vring, .setMemory(map, removed: removed))
+        if vrings.contains(where: { $0.isRunning }) {
+            switch workers.spread(map, removed: removed, interruption: termination) {
+            case .failed(let error), .broken(let error): throw .worker(error)
+            case nil: throw .interrupted
+            default: break
+            }
         }
         for vring in vrings {
             // A ring whose memory has still not come goes on waiting for it.

@@ -40,7 +40,8 @@ final class Session {
 
     var featuresOffered: Features {
         device.features.union([
-            .version1, .indirectDescriptors, .eventIndex, .protocolFeatures,
+            .version1, .indirectDescriptors, .eventIndex, .packedRing, .ringReset,
+            .protocolFeatures,
         ])
     }
 

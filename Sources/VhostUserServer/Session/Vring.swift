@@ -4,10 +4,11 @@ import Host
 /// What the control plane knows of one ring. Started and enabled are independent of each other.
 final class Vring {
     let index: Int
-    var size: QueueSize?
+    /// Entries; right for the ring's form once it is started.
+    var size: UInt16?
     var addresses: RingAddresses?
-    /// The available index to go on from.
-    var base: UInt16 = 0
+    /// Where to go on from, as SET_VRING_BASE says it for the ring's form; nil for a fresh ring.
+    var base: UInt32?
     var isEnabled = false
     /// SET_VRING_KICK has come and GET_VRING_BASE has not: the ring runs as soon as it can.
     var isStarted = false
@@ -22,7 +23,7 @@ final class Vring {
     init(index: Int) { self.index = index }
 
     /// As GET_VRING_BASE leaves a ring: its descriptors are closed, where it was is remembered.
-    func stop(base: UInt16) {
+    func stop(base: UInt32?) {
         self.base = base
         isStarted = false
         isRunning = false

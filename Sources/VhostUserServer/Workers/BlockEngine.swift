@@ -16,7 +16,10 @@ public final class BlockService<Store: BlockStore>: VirtioDevice {
         self.store = store
     }
 
-    public var features: Features { block.features }
+    /// A store that answers at once keeps the order by itself; others would have to wait for it.
+    public var features: Features {
+        store.answersAtOnce ? block.features.union(.inOrder) : block.features
+    }
     public var queueCount: Int { block.queueCount }
     public var largestQueue: UInt32 { block.largestQueue }
     public var configuration: [UInt8] { block.configuration }
@@ -58,16 +61,18 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
     /// Room for each slot's ranges.
     private var ranges: Table<BlockRange>
 
-    public init(_ service: BlockService<Lane.Store>, slots: Int) throws(SystemError) {
-        lane = try Lane(service.store, slots: slots, buffers: QueueLimits.buffers)
+    public init(
+        _ service: BlockService<Lane.Store>, slots: Int, tags: UInt64
+    ) throws(SystemError) {
+        lane = try Lane(service.store, slots: slots, tags: tags, buffers: QueueLimits.buffers)
         self.service = service
         identifier = service.block.identifier
         jobs = Table(count: slots) { _ in nil }
         ranges = Table(count: slots * BlockOptions.rangesPerRequest) { _ in BlockRange() }
     }
 
-    public mutating func breathe(
-        _ queue: inout SplitQueue, _ memory: inout GuestMemory, _ ring: inout IORing
+    public mutating func breathe<Queue: DeviceQueue & ~Copyable>(
+        _ queue: inout Queue, _ memory: inout GuestMemory, _ ring: inout IORing
     ) throws(QueueViolation) -> Bool {
         var rules = service.block.rules
         var bytes = 0
@@ -81,8 +86,8 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
         return true
     }
 
-    private mutating func take(
-        _ chain: consuming Chain, _ rules: BlockRules, _ queue: inout SplitQueue,
+    private mutating func take<Queue: DeviceQueue & ~Copyable>(
+        _ chain: consuming Chain, _ rules: BlockRules, _ queue: inout Queue,
         _ ring: inout IORing
     ) {
         counters.requests &+= 1
@@ -132,8 +137,8 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
     }
 
     /// Gives the store a request, and goes on at once where it is done at once.
-    private mutating func run(
-        _ job: consuming Job, _ request: StoreRequest, _ queue: inout SplitQueue,
+    private mutating func run<Queue: DeviceQueue & ~Copyable>(
+        _ job: consuming Job, _ request: StoreRequest, _ queue: inout Queue,
         _ ring: inout IORing
     ) {
         let slot = Int(job.chain.head)
@@ -150,8 +155,8 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
     }
 
     /// Begins the job's next range, or ends the job.
-    private mutating func advance(
-        _ job: consuming Job, _ outcome: StoreOutcome, _ queue: inout SplitQueue,
+    private mutating func advance<Queue: DeviceQueue & ~Copyable>(
+        _ job: consuming Job, _ outcome: StoreOutcome, _ queue: inout Queue,
         _ ring: inout IORing
     ) {
         if case .failed(let error) = outcome {
@@ -172,8 +177,8 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
         run(job, request, &queue, &ring)
     }
 
-    private mutating func end(
-        _ job: consuming Job, _ answer: BlockStatus, _ queue: inout SplitQueue
+    private mutating func end<Queue: DeviceQueue & ~Copyable>(
+        _ job: consuming Job, _ answer: BlockStatus, _ queue: inout Queue
     ) {
         switch answer {
         case .ok: break
@@ -185,8 +190,8 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
         queue.complete(job.chain, written: written)
     }
 
-    public mutating func complete(
-        slot: Int, result: Int32, _ queue: inout SplitQueue, _ ring: inout IORing
+    public mutating func complete<Queue: DeviceQueue & ~Copyable>(
+        slot: Int, result: Int32, _ queue: inout Queue, _ ring: inout IORing
     ) {
         guard let outcome = lane.complete(slot: slot, result: result, &ring),
             let job = jobs[slot].take()

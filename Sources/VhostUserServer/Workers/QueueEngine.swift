@@ -8,8 +8,10 @@ import Virtqueue
 public protocol QueueEngine: ~Copyable, SendableMetatype {
     associatedtype Device: VirtioDevice
 
-    /// - Parameter slots: the queue's size; a chain's head is its slot.
-    init(_ device: Device, slots: Int) throws(SystemError)
+    /// - Parameters:
+    ///   - slots: the queue's size; a chain's head is its slot.
+    ///   - tags: added to a slot, it makes the tag under which the slot's operations go to the ring.
+    init(_ device: Device, slots: Int, tags: UInt64) throws(SystemError)
 
     /// Chains taken and not yet given back.
     var inFlight: Int { get }
@@ -17,13 +19,13 @@ public protocol QueueEngine: ~Copyable, SendableMetatype {
 
     /// Takes what the driver has made available, up to a bounded number of chains, and starts it.
     /// Returns whether there was anything.
-    mutating func breathe(
-        _ queue: inout SplitQueue, _ memory: inout GuestMemory, _ ring: inout IORing
+    mutating func breathe<Queue: DeviceQueue & ~Copyable>(
+        _ queue: inout Queue, _ memory: inout GuestMemory, _ ring: inout IORing
     ) throws(QueueViolation) -> Bool
 
     /// Takes the result of an operation that was handed to the ring under `slot`.
-    mutating func complete(
-        slot: Int, result: Int32, _ queue: inout SplitQueue, _ ring: inout IORing)
+    mutating func complete<Queue: DeviceQueue & ~Copyable>(
+        slot: Int, result: Int32, _ queue: inout Queue, _ ring: inout IORing)
 
     /// Whether anything in flight still uses memory of `mapping`.
     mutating func touches(_ mapping: Mapping) -> Bool

@@ -6,10 +6,9 @@ import Virtqueue
 /// A queue while a worker runs it: the ring, its engine, the memory it sees, and the descriptors by
 /// which the two sides notify each other.
 struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
-    private var queue: SplitQueue
+    private var form: RingForm
     private var engine: Engine
     private var memory: GuestMemory
-    private let addresses: RingAddresses
     private var kick: Notification?
     private var call: Notification?
     private var error: Notification?
@@ -20,28 +19,30 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
     /// Mappings that are gone from memory and may still be in use by what is in flight; held, and
     /// so mapped, until they are not.
     private var leaving: [Mapping]?
-    /// The control plane waits to hear that they are not.
-    private var owesAnswer = false
     private var misplaced: RingPlacementFault?
     /// Some of the guest's memory was found missing.
     private var isLost = false
 
+    /// How long it is watched without work.
+    var patience: Patience
+    /// Left to its kick: the worker does not look at it.
+    private(set) var isAsleep = false
     private var isWaitingForKick = false
-    /// Tells one kick descriptor's wait from another's; goes on from queue to queue.
-    private(set) var generation: UInt64
+    /// The tag of the wait for a kick, another for every kick descriptor.
+    private var kickTag: UInt64
     /// Kicks that came while the ring was all zeroes.
     private var idleKicks = 0
     private var hasReportedError = false
 
     init(
-        _ queue: consuming SplitQueue, _ engine: consuming Engine, _ start: consuming QueueStart,
-        generation: UInt64
+        _ form: consuming RingForm, _ engine: consuming Engine, _ start: consuming QueueStart,
+        patience: Patience, kickTag: UInt64
     ) {
-        self.generation = generation
-        self.queue = queue
+        self.kickTag = kickTag
+        self.form = form
         self.engine = engine
+        self.patience = patience
         memory = GuestMemory(start.map)
-        addresses = start.addresses
         isEnabled = start.isEnabled
         kick = start.kick
         call = start.call
@@ -63,19 +64,21 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
         var worked = false
         if mayTake {
             do throws(QueueViolation) {
-                worked = try engine.breathe(&queue, &memory, &ring)
+                worked = try form.breathe(&engine, &memory, &ring)
             } catch {
                 report(error, logger)
             }
         }
-        if queue.publish() { signalCall() }
+        if form.publish() { signalCall() }
         reportStoreError(logger)
+        if worked { patience.worked() }
         return worked
     }
 
-    mutating func complete(_ completion: IORing.Completion, _ ring: inout IORing) {
-        engine.complete(
-            slot: Int(completion.tag), result: completion.result, &queue, &ring)
+    mutating func complete(slot: Int, result: Int32, _ ring: inout IORing) {
+        form.complete(slot: slot, result: result, &engine, &ring)
+        // Who gets an answer may soon have another question.
+        patience.worked()
     }
 
     private mutating func report(_ violation: QueueViolation, _ logger: Logger) {
@@ -100,57 +103,63 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
 
     // Kicks.
 
-    /// Before sleep: asks for a kick and for its wake-up. Returns true where there is work already.
-    mutating func requestKicks(_ ring: inout IORing) -> Bool {
-        guard mayTake else { return false }
-        if queue.requestKicks() {
-            queue.suppressKicks()
-            return true
+    /// Leaves the queue to its kick. Returns false where there is work already.
+    mutating func fallAsleep(_ ring: inout IORing) -> Bool {
+        if mayTake {
+            if form.requestKicks() {
+                form.suppressKicks()
+                return false
+            }
+            if !isWaitingForKick, let raw = kick?.raw {
+                isWaitingForKick = ring.waitForInput(raw, tag: kickTag)
+            }
         }
-        if !isWaitingForKick, let raw = kick?.raw {
-            isWaitingForKick = ring.waitForInput(raw, tag: kickTag)
-        }
-        return false
+        isAsleep = true
+        return true
+    }
+
+    /// The worker looks at the queue again.
+    mutating func wake() {
+        guard isAsleep else { return }
+        isAsleep = false
+        if mayTake { form.suppressKicks() }
     }
 
     /// Whether nobody will tell us of new chains: the front-end gave no kick descriptor, or a dead
     /// one. Then the ring is looked at from time to time.
     var mustLook: Bool { mayTake && kick == nil }
 
-    mutating func suppressKicks() {
-        if mayTake { queue.suppressKicks() }
-    }
-
-    private var kickTag: UInt64 { Tag.kick + generation }
-
-    mutating func kicked(_ completion: IORing.Completion, _ logger: Logger) {
-        guard completion.tag == kickTag else { return }
+    /// The wait for a kick under `tag` has ended. False where it was on a descriptor since replaced.
+    mutating func kicked(_ tag: UInt64, result: Int32, _ logger: Logger) -> Bool {
+        guard tag == kickTag else { return false }
         isWaitingForKick = false
         engine.counters.kicks &+= 1
-        let drained = completion.result < 0 ? .dead : kick?.drain() ?? .empty
+        let drained = result < 0 ? .dead : kick?.drain() ?? .empty
         if drained == .dead {
             // Waiting on it again would only spin.
             logger.warning("the kick descriptor is dead; looking at the ring from time to time")
             kick = nil
         }
+        if isAsleep { patience.kicked(Clock.nanoseconds()) }
         noticeForeignMemory(logger)
+        return true
     }
 
     /// A driver that kicks has put something into its ring. Where the ring stays all zeroes, what
     /// was mapped is not the memory that the guest uses.
     private mutating func noticeForeignMemory(_ logger: Logger) {
         // One request settles it, and spares every later kick the look.
-        guard engine.counters.requests == 0, idleKicks < 2, queue.isUntouched() else { return }
+        guard engine.counters.requests == 0, idleKicks < 2, form.isUntouched() else { return }
         idleKicks += 1
         if idleKicks == 2 { logger.error("\(Hint.memoryNotShared)") }
     }
 
-    mutating func setKick(_ next: consuming Notification?, _ ring: inout IORing) {
+    mutating func setKick(_ next: consuming Notification?, tag: UInt64, _ ring: inout IORing) {
         if isWaitingForKick {
             _ = ring.cancelWait(tag: kickTag, ownTag: Tag.cancel)
             isWaitingForKick = false
         }
-        generation += 1
+        kickTag = tag
         kick = next
     }
 
@@ -166,8 +175,7 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
 
     mutating func move(to map: GuestMap, removed: [Mapping]) {
         do throws(RingPlacementFault) {
-            let place = try SplitRingMemory(map, addresses, size: queue.size)
-            queue.move(to: place)
+            try form.move(to: map)
             misplaced = nil
         } catch {
             // The old mapping lives on for the ring alone, so that what is in flight can be given
@@ -176,30 +184,27 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
         }
         memory = GuestMemory(map)
         leaving = (leaving ?? []) + removed
-        owesAnswer = true
     }
 
-    mutating func forgetMove() { owesAnswer = false }
-
-    /// True once, when nothing in flight uses what was removed, if that is still to be answered.
-    mutating func settledMove(_ logger: Logger) -> Bool {
-        guard let mappings = leaving else { return false }
+    /// Lets go of removed memory that nothing in flight uses any more. True where none is left.
+    mutating func settleMove(_ logger: Logger) -> Bool {
+        guard let mappings = leaving else { return true }
         for mapping in mappings where engine.touches(mapping) { return false }
         leaving = nil
         if let misplaced {
             logger.warning(
                 "the ring's memory was removed; it rests until that is back: \(misplaced)")
         }
-        defer { owesAnswer = false }
-        return owesAnswer
+        return true
     }
 
-    mutating func settledStop(_ ring: inout IORing) -> WorkerAnswer? {
+    /// Where a queue that is to stop has nothing in flight any more: its last words.
+    mutating func settleStop(_ ring: inout IORing) -> WorkerAnswer? {
         guard isStopping, engine.inFlight == 0 else { return nil }
-        if queue.publish() { signalCall() }
+        if form.publish() { signalCall() }
         // Whoever runs the ring next finds it as a driver makes it.
-        _ = queue.requestKicks()
-        setKick(nil, &ring)
-        return .stopped(base: queue.base, engine.counters)
+        _ = form.requestKicks()
+        setKick(nil, tag: kickTag, &ring)
+        return .stopped(base: form.vringBase, engine.counters)
     }
 }

@@ -4,36 +4,50 @@ import Synchronization
 
 /// How workers run.
 public struct WorkerOptions: Sendable {
-    /// How long a worker without work looks for some before it sleeps, in microseconds.
+    /// How long a queue without work is watched at most before it is left to its kick, in
+    /// microseconds; less where watching has not paid. 0 never watches.
     public var pollMicroseconds: UInt32
-    /// The processors that workers may use, handed out in turn; empty for any.
+    /// The processors that workers may use, a worker each; empty for any.
     public var cpus: [Int32]
+    /// Workers at most; nil for one a processor. A processor that is named has just one.
+    public var count: Int?
 
     public var placement: Placement
 
+    /// Long enough for a driver that polls, or one woken by our call, to come back.
+    public static let defaultPollMicroseconds: UInt32 = 50
+
     public init(
-        pollMicroseconds: UInt32 = 0, cpus: [Int32] = [], placement: Placement = .automatic
+        pollMicroseconds: UInt32 = WorkerOptions.defaultPollMicroseconds, cpus: [Int32] = [],
+        count: Int? = nil, placement: Placement = .automatic
     ) {
         self.pollMicroseconds = pollMicroseconds
         self.cpus = cpus
+        self.count = count
         self.placement = placement
+    }
+
+    /// Workers for a device with this many queues: no more than can run at once.
+    func workers(for queues: Int) -> Int {
+        let most = cpus.isEmpty ? count ?? Processors.count : cpus.count
+        return max(1, min(queues, most))
     }
 }
 
-/// The control plane's end of one queue's thread.
+/// The control plane's end of a thread that runs queues.
 final class Worker: Sendable {
     private let mailbox: WorkerMailbox
     private let thread: Mutex<Thread?>
 
-    /// Starts the thread that will run queue `index` of `device` with engines of type `Engine`.
+    /// Starts the thread that will run up to `queues` queues of `device` with engines of type
+    /// `Engine`, on the processor `cpu` if one is named.
     init<Engine: QueueEngine & ~Copyable>(
-        _ engine: Engine.Type, _ device: Engine.Device, index: Int, _ options: WorkerOptions,
-        _ trouble: Trouble, _ logger: Logger
+        _ engine: Engine.Type, _ device: Engine.Device, number: Int, queues: Int, cpu: Int32?,
+        _ options: WorkerOptions, _ trouble: Trouble, _ logger: Logger
     ) throws(SystemError) {
         let mailbox = try WorkerMailbox(trouble)
-        let cpus = options.cpus.isEmpty ? [] : [options.cpus[index % options.cpus.count]]
-        let started = try Thread(name: "ringway q\(index)", cpus: cpus) {
-            WorkerLoop<Engine>.run(device, index: index, options, mailbox, logger)
+        let started = try Thread(name: "ringway w\(number)", cpus: cpu.map { [$0] } ?? []) {
+            WorkerLoop<Engine>.run(device, queues: queues, options, mailbox, logger)
         }
         self.mailbox = mailbox
         thread = Mutex(started)

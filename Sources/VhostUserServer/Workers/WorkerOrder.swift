@@ -5,8 +5,10 @@ import VirtioSpec
 /// Everything a worker needs to run a queue. The descriptors become the worker's own.
 struct QueueStart: ~Copyable, Sendable {
     let addresses: RingAddresses
-    let size: QueueSize
-    let base: UInt16
+    /// A power of two where the ring is split.
+    let size: UInt16
+    /// As SET_VRING_BASE has it, and right for the ring's form and size.
+    let base: UInt32
     let features: Features
     let map: GuestMap
     let kick: Notification?
@@ -15,8 +17,8 @@ struct QueueStart: ~Copyable, Sendable {
     let isEnabled: Bool
 }
 
-/// What the control plane asks of a worker, one thing at a time.
-enum WorkerOrder: ~Copyable, Sendable {
+/// What the control plane asks of one queue.
+enum QueueOrder: ~Copyable, Sendable {
     case start(QueueStart)
     /// Take nothing more, finish what is in flight, give the queue back.
     case stop
@@ -24,17 +26,25 @@ enum WorkerOrder: ~Copyable, Sendable {
     case setCall(Notification?)
     case setError(Notification?)
     case enable(Bool)
+}
+
+/// What the control plane asks of a worker, one thing at a time.
+enum WorkerOrder: ~Copyable, Sendable {
+    /// For the queue with this number among the worker's own.
+    case queue(Int, QueueOrder)
     /// Use `map` from now on, and answer when nothing in flight uses a mapping of `removed`. A ring
     /// whose own memory is gone waits for it to come back.
     case setMemory(GuestMap, removed: [Mapping])
+    /// Every queue is to stop; answered when all have.
+    case stopAll
     /// End the thread.
     case leave
 }
 
 enum WorkerAnswer: Sendable {
     case done
-    /// The queue's next available index and what it counted.
-    case stopped(base: UInt16, QueueCounters)
+    /// The queue's next base, as GET_VRING_BASE answers it, and what it counted.
+    case stopped(base: UInt32, QueueCounters)
     case misplaced(RingPlacementFault)
     case failed(SystemError)
     /// The thread could not begin, and has ended.

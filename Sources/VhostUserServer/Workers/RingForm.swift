@@ -1,0 +1,112 @@
+import GuestMemory
+import Host
+import VirtioSpec
+import Virtqueue
+
+/// A queue in whichever form the driver chose: one of the two, asked about once per breath, so that
+/// the path of a request knows only one.
+struct RingForm: ~Copyable {
+    private var split: SplitQueue?
+    private var packed: PackedQueue?
+    private let isPacked: Bool
+    private let addresses: RingAddresses
+
+    init(_ start: borrowing QueueStart) throws(RingPlacementFault) {
+        addresses = start.addresses
+        isPacked = start.features.contains(.packedRing)
+        if isPacked {
+            let ring = try PackedRingMemory(start.map, addresses, size: start.size)
+            // Looked at before: a base that is no place in the ring never gets here.
+            let base = PackedBase(vringBase: start.base, size: start.size) ?? .start
+            packed = PackedQueue(ring, base: base, features: start.features)
+            split = nil
+        } else {
+            let ring = try SplitRingMemory(start.map, addresses, size: Self.splitSize(start.size))
+            split = SplitQueue(
+                ring, base: UInt16(truncatingIfNeeded: start.base), features: start.features)
+            packed = nil
+        }
+    }
+
+    /// Whether a ring so described can be placed, and would go on from `base`.
+    static func check(
+        _ map: GuestMap, _ addresses: RingAddresses, size: UInt16, features: Features
+    ) throws(RingPlacementFault) {
+        if features.contains(.packedRing) {
+            _ = try PackedRingMemory(map, addresses, size: size)
+        } else {
+            _ = try SplitRingMemory(map, addresses, size: splitSize(size))
+        }
+    }
+
+    private static func splitSize(_ size: UInt16) -> QueueSize {
+        guard let size = QueueSize(UInt32(size)) else {
+            preconditionFailure("a split ring's size is checked before it is started")
+        }
+        return size
+    }
+
+    var vringBase: UInt32 {
+        mutating get { isPacked ? packed?.vringBase ?? 0 : split?.vringBase ?? 0 }
+    }
+
+    mutating func isUntouched() -> Bool {
+        isPacked ? packed?.isUntouched() ?? false : split?.isUntouched() ?? false
+    }
+
+    /// Goes on with the same ring in another snapshot of memory.
+    mutating func move(to map: GuestMap) throws(RingPlacementFault) {
+        if let size = packed?.size {
+            packed?.move(to: try PackedRingMemory(map, addresses, size: size))
+        } else if let size = split?.size {
+            split?.move(to: try SplitRingMemory(map, addresses, size: size))
+        }
+    }
+
+    mutating func breathe<Engine: QueueEngine & ~Copyable>(
+        _ engine: inout Engine, _ memory: inout GuestMemory, _ ring: inout IORing
+    ) throws(QueueViolation) -> Bool {
+        isPacked
+            ? try packed?.breathe(&engine, &memory, &ring) ?? false
+            : try split?.breathe(&engine, &memory, &ring) ?? false
+    }
+
+    mutating func complete<Engine: QueueEngine & ~Copyable>(
+        slot: Int, result: Int32, _ engine: inout Engine, _ ring: inout IORing
+    ) {
+        if isPacked {
+            packed?.complete(slot: slot, result: result, &engine, &ring)
+        } else {
+            split?.complete(slot: slot, result: result, &engine, &ring)
+        }
+    }
+
+    mutating func publish() -> Bool {
+        isPacked ? packed?.publish() ?? false : split?.publish() ?? false
+    }
+
+    mutating func suppressKicks() {
+        packed?.suppressKicks()
+        split?.suppressKicks()
+    }
+
+    mutating func requestKicks() -> Bool {
+        isPacked ? packed?.requestKicks() ?? false : split?.requestKicks() ?? false
+    }
+}
+
+extension DeviceQueue where Self: ~Copyable {
+    @inline(__always)
+    fileprivate mutating func breathe<Engine: QueueEngine & ~Copyable>(
+        _ engine: inout Engine, _ memory: inout GuestMemory, _ ring: inout IORing
+    ) throws(QueueViolation) -> Bool {
+        try engine.breathe(&self, &memory, &ring)
+    }
+
+    @inline(__always)
+    fileprivate mutating func complete<Engine: QueueEngine & ~Copyable>(
+        slot: Int, result: Int32, _ engine: inout Engine, _ ring: inout IORing
+    ) {
+        engine.complete(slot: slot, result: result, &self, &ring)
+    }
+}

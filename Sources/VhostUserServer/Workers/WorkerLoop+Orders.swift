@@ -1,0 +1,100 @@
+import GuestMemory
+import Host
+import Virtqueue
+
+/// What the control plane asks, and the answers that wait until something is done.
+extension WorkerLoop where Engine: ~Copyable {
+    mutating func takeOrder() {
+        // A new order while one is unanswered: nobody waits for that answer any more.
+        owed = nil
+        switch mailbox.take() {
+        case .none: break
+        case .queue(let number, let order): perform(order, number)
+        case .setMemory(let map, let removed):
+            for number in 0..<queues.count {
+                queues[number]?.move(to: map, removed: removed)
+                wake(number)
+            }
+            owed = .memory
+            isUnsettled = true
+        case .stopAll:
+            for number in 0..<queues.count { stop(number) }
+            owed = .stopAll
+            isUnsettled = true
+        case .leave: hasLeft = true
+        }
+    }
+
+    private mutating func perform(_ order: consuming QueueOrder, _ number: Int) {
+        switch consume order {
+        case .start(let start): return mailbox.reply(begin(start, number))
+        case .stop:
+            guard queues[number] != nil else {
+                return mailbox.reply(.stopped(base: 0, QueueCounters()))
+            }
+            stop(number)
+            owed = .stop(number)
+            isUnsettled = true
+            return
+        case .setKick(let kick):
+            let tag = nextKickTag(number)
+            queues[number]?.setKick(kick, tag: tag, &ring)
+        case .setCall(let call): queues[number]?.setCall(call)
+        case .setError(let error): queues[number]?.setError(error)
+        case .enable(let isEnabled): queues[number]?.isEnabled = isEnabled
+        }
+        wake(number)
+        mailbox.reply(.done)
+    }
+
+    private mutating func nextKickTag(_ number: Int) -> UInt64 {
+        generation += 1
+        return Tag.kick(queue: number, generation: generation)
+    }
+
+    private mutating func stop(_ number: Int) {
+        queues[number]?.isStopping = true
+        wake(number)
+    }
+
+    private mutating func begin(_ start: consuming QueueStart, _ number: Int) -> WorkerAnswer {
+        options.placement.settle(for: start.map, logger)
+        do throws(RingPlacementFault) {
+            let form = try RingForm(start)
+            do throws(SystemError) {
+                let engine = try Engine(
+                    device, slots: Int(start.size), tags: Tag.operations(queue: number))
+                let patience = Patience(microseconds: options.pollMicroseconds)
+                queues[number] = RunningQueue(
+                    form, engine, start, patience: patience, kickTag: nextKickTag(number))
+                add(number)
+                return .done
+            } catch { return .failed(error) }
+        } catch { return .misplaced(error) }
+    }
+
+    /// Ends what waited for I/O in flight, and answers what is owed once all of it has.
+    mutating func settle() {
+        isUnsettled = false
+        var isMoving = false
+        var isStopping = false
+        for number in 0..<queues.count {
+            if !(queues[number]?.settleMove(logger) ?? true) { isMoving = true }
+            guard queues[number]?.isStopping ?? false else { continue }
+            guard let last = queues[number]?.settleStop(&ring) else {
+                isStopping = true
+                continue
+            }
+            remove(number)
+            if owed == .stop(number) { answer(with: last) }
+        }
+        isUnsettled = isMoving || isStopping
+        if owed == .memory, !isMoving { answer(with: .done) }
+        if owed == .stopAll, !isStopping { answer(with: .done) }
+    }
+
+    private mutating func answer(with value: WorkerAnswer) {
+        owed = nil
+        mailbox.reply(value)
+    }
+}

@@ -1,0 +1,232 @@
+import GuestMemory
+import Host
+import VirtioSpec
+
+/// The device's side of a packed virtqueue (virtio 1.3 §2.8).
+///
+/// A chain's token holds its buffer id, which the driver chose; ids are slots here, so one that is
+/// not below the ring's size breaks the ring, as one does that is in flight already.
+@frozen
+public struct PackedQueue: ~Copyable, DeviceQueue {
+    public let size: UInt16
+    @usableFromInline var ring: PackedRingMemory
+    @usableFromInline let eventIndex: Bool
+
+    /// Where `next` takes from, and where `complete` writes to.
+    @usableFromInline var available: RingPosition
+    @usableFromInline var used: RingPosition
+    /// Where the driver was last shown to; the flags of the descriptor there are held back until
+    /// `publish`, and with them all that comes after.
+    @usableFromInline var published: RingPosition
+    @usableFromInline var heldFlags: UInt16 = 0
+
+    /// Descriptors of the chain in flight under each id, 0 for none.
+    @usableFromInline var lengths: Table<UInt16>
+    /// Descriptors that the driver may not use: of chains in flight, and of those that it has not
+    /// been shown yet.
+    @usableFromInline var held = 0
+    @usableFromInline var heldUnpublished = 0
+    @usableFromInline var chains = 0
+    public private(set) var violation: QueueViolation?
+    @usableFromInline var isBroken = false
+    @usableFromInline var table: PrivateTable
+    @usableFromInline let isInOrder: Bool
+    @usableFromInline var order: CompletionOrder
+
+    /// - Parameters:
+    ///   - base: where to go on, from SET_VRING_BASE.
+    ///   - features: of these, EVENT_IDX changes how the two sides notify each other, and IN_ORDER
+    ///     when chains go back. Indirect tables are taken from any driver.
+    public init(_ ring: consuming PackedRingMemory, base: PackedBase, features: Features) {
+        size = ring.size
+        eventIndex = features.contains(.eventIndex)
+        isInOrder = features.contains(.inOrder)
+        available = base.available
+        used = base.used
+        published = base.used
+        lengths = Table(count: Int(ring.size)) { _ in 0 }
+        table = PrivateTable(capacity: QueueLimits.indirectTable)
+        order = CompletionOrder(size: isInOrder ? ring.size : 1)
+        self.ring = ring
+    }
+
+    @inlinable public var inFlight: Int { chains }
+    public var base: PackedBase { PackedBase(available: available, used: used) }
+    public var vringBase: UInt32 { base.vringBase }
+
+    /// Goes on with the same ring in another snapshot of memory.
+    public mutating func move(to ring: consuming PackedRingMemory) {
+        precondition(ring.size == size)
+        self.ring = ring
+    }
+
+    /// Whether the descriptor with these flags has been made available for the round that `next`
+    /// is on (§2.8.1).
+    @inlinable
+    @inline(__always)
+    func isAvailable(_ flags: UInt16) -> Bool {
+        let both = PackedRingLayout.available | PackedRingLayout.used
+        return flags & both
+            == (available.wrap ? PackedRingLayout.available : PackedRingLayout.used)
+    }
+
+    @inlinable
+    public mutating func next(
+        _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
+    ) throws(QueueViolation) -> Chain? {
+        // Acquires: the chain that these flags make available may be read afterwards.
+        guard isAvailable(ring.flags(available.index)), !isBroken else { return nil }
+        buffers.removeAll()
+        let id: UInt16
+        let count: UInt16
+        do throws(QueueViolation) {
+            (id, count) = try take(&memory, &buffers)
+            try admit(id)
+        } catch {
+            latch(error)
+            throw error
+        }
+        lengths[Int(id)] = count
+        held += Int(count)
+        chains += 1
+        available.advance(by: count, size: size)
+        if isInOrder { order.take(id) }
+        return Chain(head: id)
+    }
+
+    @usableFromInline
+    mutating func latch(_ error: QueueViolation) {
+        violation = error
+        isBroken = true
+    }
+
+    @inlinable
+    @inline(__always)
+    func admit(_ id: UInt16) throws(QueueViolation) {
+        guard id < size else { throw .headOutOfRange(id) }
+        guard lengths[Int(id)] == 0 else { throw .headInFlight(id) }
+    }
+
+    /// Walks the chain that begins at `available`: its buffer id, which the last descriptor has, and
+    /// how many descriptors it takes.
+    @inlinable
+    @inline(__always)
+    mutating func take(
+        _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
+    ) throws(QueueViolation) -> (UInt16, UInt16) {
+        var index = available.index
+        // The rest of the ring is ours still: what lies there can't be made available.
+        let room = Int(size) - held
+        var count = 0
+        while count < room {
+            let descriptor = ring.descriptor(index)
+            count += 1
+            if descriptor.isIndirect {
+                guard count == 1, !descriptor.hasNext else {
+                    throw .indirectWithNext(head: descriptor.id)
+                }
+                try takeTable(descriptor, &memory, &buffers)
+                return (descriptor.id, 1)
+            }
+            try buffers.add(
+                descriptor.address, descriptor.length, isWritable: descriptor.isWritable,
+                head: descriptor.id, &memory)
+            // At most `room`, which fits.
+            guard descriptor.hasNext else { return (descriptor.id, UInt16(count)) }
+            index += 1
+            if index == size { index = 0 }
+        }
+        throw .chainTooLong(head: available.index)
+    }
+
+    /// The table's entries are the chain, in their order; of their flags only "writable" means
+    /// anything (§2.8.8).
+    @inlinable
+    mutating func takeTable(
+        _ descriptor: PackedDescriptor, _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
+    ) throws(QueueViolation) {
+        let head = descriptor.id
+        let count = try table.copy(
+            descriptor.address, bytes: descriptor.length, head: head, &memory)
+        for index in 0..<count {
+            let entry = table[packed: index]
+            guard !entry.isIndirect else { throw .nestedIndirect(head: head) }
+            try buffers.add(
+                entry.address, entry.length, isWritable: entry.isWritable, head: head, &memory)
+        }
+    }
+
+    @inlinable
+    public mutating func complete(_ chain: consuming Chain, written: UInt32) {
+        let id = chain.end()
+        guard isInOrder else { return giveBack(id, written) }
+        order.finish(id, written: written)
+        while let (next, bytes) = order.next() { giveBack(next, bytes) }
+    }
+
+    @inlinable
+    @inline(__always)
+    mutating func giveBack(_ id: UInt16, _ written: UInt32) {
+        let count = lengths[Int(id)]
+        lengths[Int(id)] = 0
+        chains -= 1
+        ring.setUsed(used.index, id: id, written: written)
+        var flags = used.wrap ? PackedRingLayout.available | PackedRingLayout.used : 0
+        if written != 0 { flags |= DescriptorFlags.write }
+        if heldUnpublished == 0 {
+            heldFlags = flags
+        } else {
+            ring.setFlags(used.index, flags, releasing: false)
+        }
+        heldUnpublished += Int(count)
+        used.advance(by: count, size: size)
+    }
+
+    @inlinable
+    public mutating func publish() -> Bool {
+        guard heldUnpublished != 0 else { return false }
+        held -= heldUnpublished
+        heldUnpublished = 0
+        let old = published
+        ring.setFlags(old.index, heldFlags, releasing: true)
+        published = used
+        // The driver writes its wish, then looks at our flags; we write the flags, then look at its
+        // wish. With a full fence on both sides at least one sees the other. (virtio 1.3 §2.8.21.3)
+        ring.fullFence()
+        let (place, flags) = ring.driverEvent()
+        switch flags {
+        case PackedRingLayout.eventDisable: return false
+        case PackedRingLayout.eventDescriptor where eventIndex: break
+        default: return true
+        }
+        let wanted = RingPosition(word: place)
+        // An index past the ring is no place at all.
+        guard wanted.index < size else { return true }
+        // Whether the descriptor that the driver named is among those used since the last time.
+        return old.steps(to: wanted, size: size) < old.steps(to: used, size: size)
+    }
+
+    @inlinable
+    public mutating func suppressKicks() {
+        ring.setDeviceEvent(place: 0, flags: PackedRingLayout.eventDisable)
+    }
+
+    @inlinable
+    public mutating func requestKicks() -> Bool {
+        guard !isBroken else { return false }
+        if eventIndex {
+            ring.setDeviceEvent(
+                place: available.word, flags: PackedRingLayout.eventDescriptor)
+        } else {
+            ring.setDeviceEvent(place: 0, flags: PackedRingLayout.eventEnable)
+        }
+        // As in `publish`, with the parts exchanged.
+        ring.fullFence()
+        return isAvailable(ring.flags(available.index))
+    }
+
+    @inlinable
+    public func hasAvailable() -> Bool { !isBroken && isAvailable(ring.flags(available.index)) }
+
+    public func isUntouched() -> Bool { ring.isUntouched() }
+}
