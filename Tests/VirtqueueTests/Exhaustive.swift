@@ -9,8 +9,6 @@
 final class Exhaustive {
     private var path: [(value: Int, bound: Int)] = []
     private var place = 0
-    /// Choices that the case has in common with the one before.
-    private var shared = 0
     /// Cases begun so far.
     private(set) var cases = 0
 
@@ -22,7 +20,6 @@ final class Exhaustive {
         if cases == 1 { return true }
         while let last = path.popLast() {
             guard last.value + 1 < last.bound else { continue }
-            shared = path.count
             path.append((last.value + 1, last.bound))
             return true
         }
@@ -39,9 +36,6 @@ final class Exhaustive {
         place += 1
         return choice.value
     }
-
-    /// Whether the choices made so far are a beginning that no case before has had.
-    var isNew: Bool { place > shared }
 
     func bool() -> Bool { below(2) == 1 }
 

@@ -11,94 +11,100 @@ struct InterleavingTests {
 
     @Test("Every state that a few chains can reach, and every step from it", arguments: Way.all)
     func everyState(way: Way) throws {
-        let sizes: [(Int, [Int])] = [
-            (1, [1, 1, 1]), (2, [1, 1, 1, 1]), (2, [1, 2, 1]), (4, [2, 1, 2]),
-        ]
-        for (size, lengths) in sizes + (way.form == .packed ? [(3, [1, 2, 1, 1])] : []) {
+        let sizes: [(Int, [Int])] = [(1, [1, 1, 1]), (2, [1, 1, 1]), (2, [1, 2])]
+        for (size, lengths) in sizes + (way.form == .packed ? [(3, [1, 2, 1])] : []) {
             for start in Self.starts {
                 let plan = RingModel.Plan(way: way, size: size, start: start, lengths: lengths)
-                try Walk(plan).run(everyPath: false)
+                try Walk(plan, everyPath: false).run()
             }
         }
     }
 
     @Test("Every path that two chains can go, none left out for being alike", arguments: Way.all)
     func everyPath(way: Way) throws {
-        for size in [1, 2] {
-            let plan = RingModel.Plan(way: way, size: size, start: 0xffff, lengths: [1, 1])
-            try Walk(plan).run(everyPath: true)
-        }
+        let plan = RingModel.Plan(way: way, size: 1, start: 0xffff, lengths: [1])
+        try Walk(plan, everyPath: true).run()
     }
 }
 
 /// Goes all ways through a model, and each of them on a real ring, from its start.
 private final class Walk {
     private let plan: RingModel.Plan
+    private let everyPath: Bool
     private let ram: GuestRAM
     private let map: GuestMap
-    private let choices = Exhaustive()
     private var known: Set<RingModel> = []
+    private var path: [RingModel.Step] = []
+    private var rings = 0
     private var steps = 0
     private var ends = 0
     private var wrong = 0
 
-    init(_ plan: RingModel.Plan) throws {
+    init(_ plan: RingModel.Plan, everyPath: Bool) throws {
         self.plan = plan
+        self.everyPath = everyPath
         ram = try GuestRAM(byteCount: 1 << 20)
         map = try RingBench.map(ram)
     }
 
-    func run(everyPath: Bool) throws {
-        while choices.begin(), wrong == 0 { try runOnce(everyPath) }
+    func run() throws {
+        try visit(RingModel(plan), on: try RealRing(plan, ram, map))
         let states = everyPath ? "" : "\(known.count) states, "
         print(
             "\(plan.way.testDescription), size \(plan.size), from \(plan.start), chains of "
-                + "\(plan.lengths): \(states)\(choices.cases) paths, \(steps) steps, \(ends) ends")
+                + "\(plan.lengths): \(states)\(rings) paths, \(steps) steps, \(ends) ends")
         #expect(ends > 0)
     }
 
-    /// From the start to an end, or to a state from which everything has been tried.
-    private func runOnce(_ everyPath: Bool) throws {
-        var model = RingModel(plan)
-        let ring = try RealRing(plan, ram, map)
-        var path: [RingModel.Step] = []
-        while !model.isDone {
-            let possible = model.steps.map { step in (step, after: model.after(step)) }
-            if path.isEmpty || choices.isNew {
-                // Steps that find nothing to do lead nowhere else: they are tried in passing.
-                for (step, after) in possible where after.model == model {
-                    try check(step, after.outcome, ring, after.model, path + [step])
-                }
-            }
-            let ways = possible.filter { $0.after.model != model }
-            guard !ways.isEmpty else { break }
-            let (step, after) = choices.element(of: ways)
-            path.append(step)
-            model = after.model
-            if choices.isNew {
-                try check(step, after.outcome, ring, model, path)
-                if !everyPath, !known.insert(model).inserted { return ring.end() }
-            } else {
-                _ = try ring.apply(step)
-            }
+    /// Goes on from a state that is new, in which `ring` is too.
+    private func visit(_ model: RingModel, on ring: RealRing) throws {
+        let possible = model.isDone ? [] : model.steps.map { ($0, after: model.after($0)) }
+        // Steps that find nothing to do lead nowhere else: they are tried in passing.
+        for (step, after) in possible where after.model == model {
+            try check(step, after, ring)
         }
+        var isHere = true
+        for (step, after) in possible where after.model != model {
+            if wrong > 0 { return }
+            let ring = isHere ? ring : try replay()
+            isHere = false
+            path.append(step)
+            try check(step, after, ring)
+            if everyPath || known.insert(after.model).inserted {
+                try visit(after.model, on: ring)
+            } else {
+                end(ring)
+            }
+            path.removeLast()
+        }
+        guard isHere else { return }
         ends += 1
         // Both asleep and nobody to wake them, or all is done.
-        if !model.isDone { fail("a wake-up is lost", path) }
+        if !model.isDone { fail("a wake-up is lost") }
+        end(ring)
+    }
+
+    private func replay() throws -> RealRing {
+        let ring = try RealRing(plan, ram, map)
+        for step in path { _ = try ring.apply(step) }
+        return ring
+    }
+
+    private func end(_ ring: RealRing) {
+        rings += 1
         ring.end()
     }
 
     private func check(
-        _ step: RingModel.Step, _ expected: Bool, _ ring: RealRing, _ model: RingModel,
-        _ path: [RingModel.Step]
+        _ step: RingModel.Step, _ after: (model: RingModel, outcome: Bool), _ ring: RealRing
     ) throws {
         steps += 1
         let outcome = try ring.apply(step)
-        if outcome != expected { fail("\(outcome), not \(expected)", path) }
-        if let difference = ring.difference(from: model) { fail(difference, path) }
+        if outcome != after.outcome { fail("\(step): \(outcome), not \(after.outcome)") }
+        if let difference = ring.difference(from: after.model) { fail("\(step): \(difference)") }
     }
 
-    private func fail(_ what: String, _ path: [RingModel.Step]) {
+    private func fail(_ what: String) {
         wrong += 1
         Issue.record("\(what), after \(path), in \(plan)")
     }
