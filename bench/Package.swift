@@ -14,6 +14,7 @@ let package = Package(
     dependencies: [
         .package(name: "ringway", path: ".."),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
         // What the ring engine in Swift is held against. It may not be worse compiled than that.
@@ -25,6 +26,7 @@ let package = Package(
                 .product(name: "Virtqueue", package: "ringway"),
                 .product(name: "VhostUserFrontend", package: "ringway"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             swiftSettings: strict),
     ]

@@ -152,7 +152,9 @@ public struct BlockConfiguration: Equatable, Sendable {
     public let maxWriteZeroesSegments: UInt32
     public let writeZeroesMayUnmap: UInt8
 
-    init(_ bytes: [UInt8]) {
+    /// From the bytes of the configuration space; what a back-end leaves out reads as zero.
+    public init(_ told: [UInt8]) {
+        let bytes = told + Array(repeating: 0, count: max(0, BlockConfigOffset.end - told.count))
         capacitySectors = Bytes.u64(bytes, at: 0)
         segMax = Bytes.u32(bytes, at: 12)
         blockSize = Bytes.u32(bytes, at: 20)
