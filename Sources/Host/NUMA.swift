@@ -1,6 +1,5 @@
 import CLibNUMA
 import CLinux
-import Glibc
 
 /// The machine's memory nodes, through libnuma.
 public enum NUMA {

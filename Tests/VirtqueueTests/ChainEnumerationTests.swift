@@ -169,7 +169,7 @@ private final class Trial {
         wrong += 1
         // The first few say all.
         guard wrong <= 5 else { return }
-        let parts = "ring \(oracle.ring), table \(oracle.entries), held \(oracle.held, default: "-")"
+        let parts = "ring \(oracle.ring), table \(oracle.entries), held \(oracle.held, default: "")"
         Issue.record("\(what()): \(oracle.choices.note), \(parts)")
     }
 

@@ -11,7 +11,7 @@ struct InterleavingTests {
 
     @Test("Every state that a few chains can reach, and every step from it", arguments: Way.all)
     func everyState(way: Way) throws {
-        let sizes: [(Int, [Int])] = [(1, [1, 1, 1]), (2, [1, 1, 1]), (2, [1, 2])]
+        let sizes: [(Int, [Int])] = [(1, [1, 1, 1, 1]), (2, [1, 1, 1]), (2, [1, 2, 1])]
         for (size, lengths) in sizes + (way.form == .packed ? [(3, [1, 2, 1])] : []) {
             for start in Self.starts {
                 let plan = RingModel.Plan(way: way, size: size, start: start, lengths: lengths)
@@ -160,7 +160,9 @@ private final class RealRing {
 
     /// Every chain has a buffer to read, which says its number; those of two have one to write.
     private func address(_ chain: Int) -> UInt64 { 0x8000 + UInt64(chain * 64) }
-    private func written(_ chain: Int) -> UInt32 { plan.lengths[chain] == 2 ? UInt32(chain + 1) : 0 }
+    private func written(_ chain: Int) -> UInt32 {
+        plan.lengths[chain] == 2 ? UInt32(chain + 1) : 0
+    }
 
     private func offer(_ count: Int) {
         for chain in offered..<offered + count {

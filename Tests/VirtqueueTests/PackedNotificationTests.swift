@@ -40,7 +40,8 @@ struct PackedNotificationTests {
         #expect(wrong == [])
     }
 
-    @Test("An event in the middle of a chain is one in the chain", arguments: 0..<6 as Range<UInt64>)
+    @Test(
+        "An event in the middle of a chain is one in the chain", arguments: 0..<6 as Range<UInt64>)
     func middle(start: UInt64) throws {
         let ring = try OneLap(size: 3, eventIndex: true)
         for asked in start..<start + 3 {
