@@ -29,5 +29,7 @@ let package = Package(
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             swiftSettings: strict),
+        .testTarget(
+            name: "RingwayBenchTests", dependencies: ["ringway-bench"], swiftSettings: strict),
     ]
 )

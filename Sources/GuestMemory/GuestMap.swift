@@ -23,12 +23,10 @@ public enum MemoryFault: Error, Equatable, Sendable {
 @safe
 public final class GuestMap: @unchecked Sendable {
     @safe
-    @frozen
-    @usableFromInline
     struct Entry {
-        @usableFromInline let guestAddress: UInt64
-        @usableFromInline let byteCount: UInt64
-        @usableFromInline let host: UnsafeMutableRawPointer
+        let guestAddress: UInt64
+        let byteCount: UInt64
+        let host: UnsafeMutableRawPointer
     }
 
     // Sorted by guest address. Immutable after `init`, so that sharing it needs no lock.

@@ -28,7 +28,7 @@ public struct PackedDescriptor: Equatable, Sendable {
 /// A packed ring in the guest's memory: every access to its words, each atomic and each done once.
 ///
 /// Invariant: the three parts are aligned and wholly inside regions of `map`, which this value
-/// keeps mapped. Indices are checked, so no access leaves the parts.
+/// keeps mapped. Positions are below its size, so no access leaves the parts.
 @safe
 @frozen
 public struct PackedRingMemory: ~Copyable {
@@ -64,16 +64,17 @@ public struct PackedRingMemory: ~Copyable {
 
     @inlinable
     @inline(__always)
-    func entry(_ index: UInt16) -> UnsafeMutableRawPointer {
-        precondition(index < size)
-        return unsafe descriptors + Int(index) * PackedRingLayout.descriptorBytes
+    func entry(_ position: RingPosition) -> UnsafeMutableRawPointer {
+        assert(position.index < size)
+        let offset = Int(position.index) &* PackedRingLayout.descriptorBytes
+        return unsafe descriptors + offset
     }
 
     /// A descriptor's flags. Acquires: what the driver wrote before them may be read afterwards.
     @inlinable
     @inline(__always)
-    public func flags(_ index: UInt16) -> UInt16 {
-        let word = unsafe (entry(index) + PackedRingLayout.flagsOffset)
+    public func flags(_ position: RingPosition) -> UInt16 {
+        let word = unsafe (entry(position) + PackedRingLayout.flagsOffset)
             .assumingMemoryBound(to: Atomic<UInt16>.self)
         return unsafe UInt16(littleEndian: word.pointee.load(ordering: .acquiring))
     }
@@ -81,8 +82,8 @@ public struct PackedRingMemory: ~Copyable {
     /// A descriptor, read in two loads.
     @inlinable
     @inline(__always)
-    public func descriptor(_ index: UInt16) -> PackedDescriptor {
-        let words = unsafe entry(index).assumingMemoryBound(to: Atomic<UInt64>.self)
+    public func descriptor(_ position: RingPosition) -> PackedDescriptor {
+        let words = unsafe entry(position).assumingMemoryBound(to: Atomic<UInt64>.self)
         let first = unsafe words[0].load(ordering: .relaxed)
         let second = unsafe words[1].load(ordering: .relaxed)
         return PackedDescriptor(words: UInt64(littleEndian: first), UInt64(littleEndian: second))
@@ -91,8 +92,8 @@ public struct PackedRingMemory: ~Copyable {
     /// Puts (id, written) into a used descriptor, which is the driver's once its flags say so.
     @inlinable
     @inline(__always)
-    public func setUsed(_ index: UInt16, id: UInt16, written: UInt32) {
-        let entry = unsafe entry(index)
+    public func setUsed(_ position: RingPosition, id: UInt16, written: UInt32) {
+        let entry = unsafe entry(position)
         let length = unsafe (entry + PackedRingLayout.lengthOffset)
             .assumingMemoryBound(to: Atomic<UInt32>.self)
         unsafe length.pointee.store(written.littleEndian, ordering: .relaxed)
@@ -104,8 +105,8 @@ public struct PackedRingMemory: ~Copyable {
     /// A descriptor's flags. `releasing` makes all that was written before the driver's.
     @inlinable
     @inline(__always)
-    public func setFlags(_ index: UInt16, _ flags: UInt16, releasing: Bool) {
-        let word = unsafe (entry(index) + PackedRingLayout.flagsOffset)
+    public func setFlags(_ position: RingPosition, _ flags: UInt16, releasing: Bool) {
+        let word = unsafe (entry(position) + PackedRingLayout.flagsOffset)
             .assumingMemoryBound(to: Atomic<UInt16>.self)
         if releasing {
             unsafe word.pointee.store(flags.littleEndian, ordering: .releasing)

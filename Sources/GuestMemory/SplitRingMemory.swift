@@ -41,15 +41,17 @@ public enum RingPlacementFault: Error, Equatable, Sendable {
 @frozen
 public struct QueueSize: Hashable, Sendable {
     public let count: UInt16
+    @usableFromInline let mask: Int
 
     public init?(_ raw: UInt32) {
         guard raw > 0, raw <= largestQueueSize, raw & (raw - 1) == 0 else { return nil }
         count = UInt16(raw)
+        mask = Int(raw) - 1
     }
 
     @inlinable
     @inline(__always)
-    public func slot(_ index: UInt16) -> Int { Int(index & (count &- 1)) }
+    public func slot(_ index: UInt16) -> Int { Int(index) & mask }
 }
 
 /// A split ring in the guest's memory: every access to its words, each atomic and each done once.

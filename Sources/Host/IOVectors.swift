@@ -12,12 +12,14 @@ public struct IOVectors: ~Copyable, Sendable {
     @usableFromInline var first = 0
     @usableFromInline var end = 0
     @usableFromInline var total = 0
+    /// The address at which the last buffer ends, if another may continue it; or 0.
+    @usableFromInline var tail: UInt = 0
 
     /// Bytes in all buffers together.
     @inlinable public var byteCount: Int { total }
 
     /// Buffers in the list.
-    @inlinable public var count: Int { end - first }
+    @inlinable public var count: Int { end &- first }
 
     public init(capacity: Int) {
         self.capacity = capacity
@@ -32,34 +34,39 @@ public struct IOVectors: ~Copyable, Sendable {
         first = 0
         end = 0
         total = 0
+        tail = 0
     }
 
-    /// Adds a buffer at the end; one that continues the last buffer in memory becomes part of it.
-    /// Returns false, and adds nothing, where the list is full.
+    /// Adds a buffer of at least one byte at the end; one that continues the last buffer in memory
+    /// becomes part of it. Returns false, and adds nothing, where the list is full.
     @unsafe
     @inlinable
     @inline(__always)
     public mutating func append(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
-        if bytes == 0 { return true }
-        if end > first, unsafe base[end - 1].iov_base + base[end - 1].iov_len == address {
-            unsafe base[end - 1].iov_len += bytes
+        // No sum here can overflow: the buffers lie in the address space, side by side.
+        let place = UInt(bitPattern: address)
+        if place == tail {
+            unsafe base[end &- 1].iov_len &+= bytes
         } else {
             guard end < capacity else { return false }
             unsafe base[end] = iovec(iov_base: address, iov_len: bytes)
-            end += 1
+            end &+= 1
         }
-        total += bytes
+        tail = place &+ UInt(bitPattern: bytes)
+        total &+= bytes
         return true
     }
 
     /// Adds `count` bytes of `mapping`, which the caller keeps. False where the list is full.
     public mutating func append(_ mapping: Mapping, at offset: Int = 0, count: Int) -> Bool {
         mapping.check(offset, count)
+        if count == 0 { return true }
         return unsafe append(mapping.base + offset, count)
     }
 
     /// Forgets the first `bytes` bytes, or all there are.
     public mutating func dropFirst(_ bytes: Int) {
+        tail = 0
         var left = min(bytes, byteCount)
         total -= left
         while left > 0 {
@@ -76,6 +83,7 @@ public struct IOVectors: ~Copyable, Sendable {
 
     /// Forgets the last `bytes` bytes, or all there are.
     public mutating func dropLast(_ bytes: Int) {
+        tail = 0
         var left = min(bytes, byteCount)
         total -= left
         while left > 0 {

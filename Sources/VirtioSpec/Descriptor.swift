@@ -1,4 +1,5 @@
 /// One entry of a descriptor table, as private values (virtio 1.3 §2.7.5).
+@frozen
 public struct Descriptor: Equatable, Sendable {
     public let address: UInt64
     public let length: UInt32

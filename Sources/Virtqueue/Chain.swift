@@ -58,32 +58,50 @@ public struct ChainBuffers: ~Copyable {
         _ memory: inout GuestMemory
     ) throws(QueueViolation) {
         let lookup: GuestMemory.Lookup
-        let total: Int
         if isWritable {
-            lookup = memory.append(address, length, to: &writable)
-            total = writable.byteCount
+            lookup = memory.appendAtOnce(address, length, to: &writable)
         } else {
             guard writable.count == 0 else { throw .readableAfterWritable(head: head) }
-            lookup = memory.append(address, length, to: &readable)
-            total = readable.byteCount
+            lookup = memory.appendAtOnce(address, length, to: &readable)
         }
+        guard lookup != .found else { return }
+        try addElsewhere(address, length, isWritable: isWritable, head: head, &memory)
+    }
+
+    /// The same for a buffer that is not in the region hit last, or in none, or has no room.
+    @usableFromInline
+    @inline(never)
+    mutating func addElsewhere(
+        _ address: UInt64, _ length: UInt32, isWritable: Bool, head: UInt16,
+        _ memory: inout GuestMemory
+    ) throws(QueueViolation) {
+        let lookup =
+            isWritable
+            ? memory.append(address, length, to: &writable)
+            : memory.append(address, length, to: &readable)
         switch lookup {
         case .found: break
-        case .unmapped: throw .unmapped(head: head, address: address, bytes: length)
+        case .unmapped, .elsewhere:
+            throw .unmapped(head: head, address: address, bytes: length)
         case .full: throw .tooManyBuffers(head: head)
         }
-        guard total <= Int(UInt32.max) else { throw .tooManyBytes(head: head) }
     }
+
+    /// Whether the bytes to read and those to write can each be counted in 32 bits.
+    @inlinable
+    @inline(__always)
+    func areCountable() -> Bool { (readable.byteCount | writable.byteCount) >> 32 == 0 }
 }
 
 extension PrivateTable {
     /// Copies the indirect table of the chain `head` out of guest memory. Returns its entries.
     @inlinable
+    @inline(__always)
     mutating func copy(
         _ address: UInt64, bytes: UInt32, head: UInt16, _ memory: inout GuestMemory
     ) throws(QueueViolation) -> Int {
-        let (count, rest) = Int(bytes)
-            .quotientAndRemainder(dividingBy: SplitRingLayout.descriptorBytes)
+        let count = Int(bytes / UInt32(SplitRingLayout.descriptorBytes))
+        let rest = bytes % UInt32(SplitRingLayout.descriptorBytes)
         guard rest == 0, count > 0, count <= capacity else {
             throw .indirectLength(head: head, bytes: bytes)
         }

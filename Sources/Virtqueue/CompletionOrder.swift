@@ -6,11 +6,11 @@ import Host
 @usableFromInline
 struct CompletionOrder: ~Copyable {
     // By the order of taking, free-running and masked; then by head, the bytes written once done.
-    @usableFromInline var heads: Table<UInt16>
-    @usableFromInline var written: Table<UInt32?>
-    @usableFromInline var first = 0
-    @usableFromInline var end = 0
-    @usableFromInline let mask: Int
+    private var heads: Table<UInt16>
+    private var written: Table<UInt32?>
+    private var first = 0
+    private var end = 0
+    private let mask: Int
 
     /// - Parameter size: chains in flight at most; heads are below it.
     init(size: UInt16) {
@@ -21,17 +21,14 @@ struct CompletionOrder: ~Copyable {
         written = Table(count: Int(size)) { _ in nil }
     }
 
-    @inlinable
     mutating func take(_ head: UInt16) {
         heads[end & mask] = head
         end += 1
     }
 
-    @inlinable
     mutating func finish(_ head: UInt16, written bytes: UInt32) { written[Int(head)] = bytes }
 
     /// The next chain that may go back, if it is done.
-    @inlinable
     mutating func next() -> (head: UInt16, written: UInt32)? {
         guard first != end else { return nil }
         let head = heads[first & mask]

@@ -53,7 +53,7 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
 
     public private(set) var inFlight = 0
     public var counters = QueueCounters()
-    private let service: BlockService<Lane.Store>
+    private let block: BlockDevice
     private let identifier: [UInt8]
     private var lane: Lane
     private var buffers = ChainBuffers()
@@ -65,7 +65,7 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
         _ service: BlockService<Lane.Store>, slots: Int, tags: UInt64
     ) throws(SystemError) {
         lane = try Lane(service.store, slots: slots, tags: tags, buffers: QueueLimits.buffers)
-        self.service = service
+        block = service.block
         identifier = service.block.identifier
         jobs = Table(count: slots) { _ in nil }
         ranges = Table(count: slots * BlockOptions.rangesPerRequest) { _ in BlockRange() }
@@ -74,13 +74,13 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
     public mutating func breathe<Queue: DeviceQueue & ~Copyable>(
         _ queue: inout Queue, _ memory: inout GuestMemory, _ ring: inout IORing
     ) throws(QueueViolation) -> Bool {
-        var rules = service.block.rules
+        var rules = block.rules
         var bytes = 0
         for count in 0..<Self.chainsPerBreath where bytes < Self.bytesPerBreath {
             guard let chain = try queue.next(&memory, &buffers) else { return count > 0 }
             bytes += buffers.readable.byteCount + buffers.writable.byteCount
             // Once for each: what follows the driver's turning its write cache off must obey.
-            rules.writesAreDurable = service.block.writesAreDurable
+            rules.writesAreDurable = block.writesAreDurable
             take(chain, rules, &queue, &ring)
         }
         return true

@@ -8,7 +8,6 @@ import VirtioSpec
 /// not below the ring's size breaks the ring, as one does that is in flight already.
 @frozen
 public struct PackedQueue: ~Copyable, DeviceQueue {
-    public let size: UInt16
     @usableFromInline var ring: PackedRingMemory
     @usableFromInline let eventIndex: Bool
 
@@ -38,7 +37,6 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     ///   - features: of these, EVENT_IDX changes how the two sides notify each other, and IN_ORDER
     ///     when chains go back. Indirect tables are taken from any driver.
     public init(_ ring: consuming PackedRingMemory, base: PackedBase, features: Features) {
-        size = ring.size
         eventIndex = features.contains(.eventIndex)
         isInOrder = features.contains(.inOrder)
         available = base.available
@@ -50,6 +48,7 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         self.ring = ring
     }
 
+    @inlinable public var size: UInt16 { ring.size }
     @inlinable public var inFlight: Int { chains }
     public var base: PackedBase { PackedBase(available: available, used: used) }
     public var vringBase: UInt32 { base.vringBase }
@@ -71,30 +70,33 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     }
 
     @inlinable
+    @inline(__always)
     public mutating func next(
         _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) -> Chain? {
         // Acquires: the chain that these flags make available may be read afterwards.
-        guard isAvailable(ring.flags(available.index)), !isBroken else { return nil }
+        guard isAvailable(ring.flags(available)), !isBroken else { return nil }
         buffers.removeAll()
         let id: UInt16
         let count: UInt16
         do throws(QueueViolation) {
             (id, count) = try take(&memory, &buffers)
             try admit(id)
+            guard buffers.areCountable() else { throw .tooManyBytes(head: id) }
         } catch {
             latch(error)
             throw error
         }
         lengths[Int(id)] = count
-        held += Int(count)
-        chains += 1
+        held &+= Int(count)
+        chains &+= 1
         available.advance(by: count, size: size)
-        if isInOrder { order.take(id) }
+        if isInOrder { noteOrder(id) }
         return Chain(head: id)
     }
 
     @usableFromInline
+    @inline(never)
     mutating func latch(_ error: QueueViolation) {
         violation = error
         isBroken = true
@@ -103,7 +105,8 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     @inlinable
     @inline(__always)
     func admit(_ id: UInt16) throws(QueueViolation) {
-        guard id < size else { throw .headOutOfRange(id) }
+        // The table has an entry for each descriptor.
+        guard Int(id) < lengths.count else { throw .headOutOfRange(id) }
         guard lengths[Int(id)] == 0 else { throw .headInFlight(id) }
     }
 
@@ -114,13 +117,14 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     mutating func take(
         _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) -> (UInt16, UInt16) {
-        var index = available.index
+        var position = available
         // The rest of the ring is ours still: what lies there can't be made available.
-        let room = Int(size) - held
+        let room = Int(size) &- held
+        guard room > 0 else { throw .chainTooLong(head: available.index) }
         var count = 0
-        while count < room {
-            let descriptor = ring.descriptor(index)
-            count += 1
+        repeat {
+            let descriptor = ring.descriptor(position)
+            count &+= 1
             if descriptor.isIndirect {
                 guard count == 1, !descriptor.hasNext else {
                     throw .indirectWithNext(head: descriptor.id)
@@ -131,35 +135,45 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
             try buffers.add(
                 descriptor.address, descriptor.length, isWritable: descriptor.isWritable,
                 head: descriptor.id, &memory)
-            // At most `room`, which fits.
-            guard descriptor.hasNext else { return (descriptor.id, UInt16(count)) }
-            index += 1
-            if index == size { index = 0 }
-        }
+            guard descriptor.hasNext else {
+                // At most `room`, so it fits.
+                return (descriptor.id, UInt16(truncatingIfNeeded: count))
+            }
+            position.advance(by: 1, size: size)
+        } while count < room
         throw .chainTooLong(head: available.index)
     }
 
     /// The table's entries are the chain, in their order; of their flags only "writable" means
     /// anything (§2.8.8).
     @inlinable
+    @inline(__always)
     mutating func takeTable(
         _ descriptor: PackedDescriptor, _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) {
         let head = descriptor.id
-        let count = try table.copy(
-            descriptor.address, bytes: descriptor.length, head: head, &memory)
-        for index in 0..<count {
-            let entry = table[packed: index]
+        _ = try table.copy(descriptor.address, bytes: descriptor.length, head: head, &memory)
+        var index = 0
+        while let entry = table[packed: index] {
             guard !entry.isIndirect else { throw .nestedIndirect(head: head) }
             try buffers.add(
                 entry.address, entry.length, isWritable: entry.isWritable, head: head, &memory)
+            index &+= 1
         }
     }
 
     @inlinable
+    @inline(__always)
     public mutating func complete(_ chain: consuming Chain, written: UInt32) {
         let id = chain.end()
         guard isInOrder else { return giveBack(id, written) }
+        completeInOrder(id, written)
+    }
+
+    // Out of line, so that other drivers' chains do not pay for it in registers.
+    @usableFromInline
+    @inline(never)
+    mutating func completeInOrder(_ id: UInt16, _ written: UInt32) {
         order.finish(id, written: written)
         while let (next, bytes) = order.next() { giveBack(next, bytes) }
     }
@@ -169,26 +183,31 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     mutating func giveBack(_ id: UInt16, _ written: UInt32) {
         let count = lengths[Int(id)]
         lengths[Int(id)] = 0
-        chains -= 1
-        ring.setUsed(used.index, id: id, written: written)
+        chains &-= 1
+        ring.setUsed(used, id: id, written: written)
         var flags = used.wrap ? PackedRingLayout.available | PackedRingLayout.used : 0
         if written != 0 { flags |= DescriptorFlags.write }
         if heldUnpublished == 0 {
             heldFlags = flags
         } else {
-            ring.setFlags(used.index, flags, releasing: false)
+            ring.setFlags(used, flags, releasing: false)
         }
-        heldUnpublished += Int(count)
+        heldUnpublished &+= Int(count)
         used.advance(by: count, size: size)
     }
 
+    @usableFromInline
+    @inline(never)
+    mutating func noteOrder(_ id: UInt16) { order.take(id) }
+
     @inlinable
+    @inline(__always)
     public mutating func publish() -> Bool {
         guard heldUnpublished != 0 else { return false }
-        held -= heldUnpublished
+        held &-= heldUnpublished
         heldUnpublished = 0
         let old = published
-        ring.setFlags(old.index, heldFlags, releasing: true)
+        ring.setFlags(old, heldFlags, releasing: true)
         published = used
         // The driver writes its wish, then looks at our flags; we write the flags, then look at its
         // wish. With a full fence on both sides at least one sees the other. (virtio 1.3 §2.8.21.3)
@@ -199,9 +218,8 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         case PackedRingLayout.eventDescriptor where eventIndex: break
         default: return true
         }
-        let wanted = RingPosition(word: place)
         // An index past the ring is no place at all.
-        guard wanted.index < size else { return true }
+        guard let wanted = RingPosition(word: place, size: size) else { return true }
         // Whether the descriptor that the driver named is among those used since the last time.
         return old.steps(to: wanted, size: size) < old.steps(to: used, size: size)
     }
@@ -222,11 +240,11 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         }
         // As in `publish`, with the parts exchanged.
         ring.fullFence()
-        return isAvailable(ring.flags(available.index))
+        return isAvailable(ring.flags(available))
     }
 
     @inlinable
-    public func hasAvailable() -> Bool { !isBroken && isAvailable(ring.flags(available.index)) }
+    public func hasAvailable() -> Bool { !isBroken && isAvailable(ring.flags(available)) }
 
     public func isUntouched() -> Bool { ring.isUntouched() }
 }

@@ -5,7 +5,6 @@ import VirtioSpec
 /// The device's side of a split virtqueue (virtio 1.3 §2.7).
 @frozen
 public struct SplitQueue: ~Copyable, DeviceQueue {
-    public let size: QueueSize
     @usableFromInline var ring: SplitRingMemory
     @usableFromInline let eventIndex: Bool
 
@@ -33,7 +32,6 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     public init(
         _ ring: consuming SplitRingMemory, base: UInt16, features: Features
     ) {
-        size = ring.size
         eventIndex = features.contains(.eventIndex)
         nextIndex = base
         seenIndex = base
@@ -46,6 +44,7 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         self.ring = ring
     }
 
+    @inlinable public var size: QueueSize { ring.size }
     @inlinable public var inFlight: Int { chains }
     /// The index of the chain that would come next.
     public var base: UInt16 { nextIndex }
@@ -58,6 +57,7 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     }
 
     @inlinable
+    @inline(__always)
     public mutating func next(
         _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) -> Chain? {
@@ -66,24 +66,34 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         }
         guard !isBroken else { return nil }
         let head = ring.availableHead(nextIndex)
+        nextIndex &+= 1
         buffers.removeAll()
         do throws(QueueViolation) {
             try take(head, &memory, &buffers)
+            guard buffers.areCountable() else { throw .tooManyBytes(head: head) }
         } catch {
-            latch(error)
+            latchAtChain(error)
             throw error
         }
-        nextIndex &+= 1
         isInFlight[Int(head)] = true
-        chains += 1
-        if isInOrder { order.take(head) }
+        chains &+= 1
+        if isInOrder { noteOrder(head) }
         return Chain(head: head)
     }
 
     @usableFromInline
+    @inline(never)
     mutating func latch(_ error: QueueViolation) {
         violation = error
         isBroken = true
+    }
+
+    /// The same for a chain that was looked at: it counts as not taken.
+    @usableFromInline
+    @inline(never)
+    mutating func latchAtChain(_ error: QueueViolation) {
+        nextIndex &-= 1
+        latch(error)
     }
 
     /// Whether the driver has made more available; reads the shared index.
@@ -106,10 +116,12 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     mutating func take(
         _ head: UInt16, _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) {
-        guard head < size.count else { throw .headOutOfRange(head) }
+        // The table has an entry for each descriptor.
+        guard Int(head) < isInFlight.count else { throw .headOutOfRange(head) }
         guard !isInFlight[Int(head)] else { throw .headInFlight(head) }
         var index = head
-        for _ in 0..<size.count {  // A longer chain must contain a circle.
+        var left = size.count
+        repeat {
             guard let descriptor = ring.descriptor(index) else {
                 throw .nextOutOfRange(head: head, next: index)
             }
@@ -121,35 +133,48 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
                 head: head, &memory)
             guard descriptor.hasNext else { return }
             index = descriptor.next
-        }
+            left &-= 1
+        } while left != 0
+        // As many as there are, and another: it must go in a circle.
         throw .chainTooLong(head: head)
     }
 
     @inlinable
+    @inline(__always)
     mutating func takeTable(
         _ descriptor: Descriptor, _ head: UInt16, _ memory: inout GuestMemory,
         _ buffers: inout ChainBuffers
     ) throws(QueueViolation) {
         guard !descriptor.hasNext else { throw .indirectWithNext(head: head) }
-        let count = try table.copy(
+        var left = try table.copy(
             descriptor.address, bytes: descriptor.length, head: head, &memory)
-        var index = 0
-        for _ in 0..<count {  // As above: no more steps than entries.
-            let entry = table[index]
+        var index: UInt16 = 0
+        repeat {  // As above: no more steps than entries.
+            guard let entry = table[Int(index)] else {
+                throw .nextOutOfRange(head: head, next: index)
+            }
             guard !entry.isIndirect else { throw .nestedIndirect(head: head) }
             try buffers.add(
                 entry.address, entry.length, isWritable: entry.isWritable, head: head, &memory)
             guard entry.hasNext else { return }
-            index = Int(entry.next)
-            guard index < count else { throw .nextOutOfRange(head: head, next: entry.next) }
-        }
+            index = entry.next
+            left &-= 1
+        } while left != 0
         throw .chainTooLong(head: head)
     }
 
     @inlinable
+    @inline(__always)
     public mutating func complete(_ chain: consuming Chain, written: UInt32) {
         let head = chain.end()
         guard isInOrder else { return giveBack(head, written) }
+        completeInOrder(head, written)
+    }
+
+    // Out of line, so that other drivers' chains do not pay for it in registers.
+    @usableFromInline
+    @inline(never)
+    mutating func completeInOrder(_ head: UInt16, _ written: UInt32) {
         order.finish(head, written: written)
         while let (next, bytes) = order.next() { giveBack(next, bytes) }
     }
@@ -158,12 +183,17 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     @inline(__always)
     mutating func giveBack(_ head: UInt16, _ written: UInt32) {
         isInFlight[Int(head)] = false
-        chains -= 1
+        chains &-= 1
         ring.setUsed(usedIndex, head: head, written: written)
         usedIndex &+= 1
     }
 
+    @usableFromInline
+    @inline(never)
+    mutating func noteOrder(_ head: UInt16) { order.take(head) }
+
     @inlinable
+    @inline(__always)
     public mutating func publish() -> Bool {
         guard usedIndex != publishedIndex else { return false }
         let old = publishedIndex

@@ -29,6 +29,7 @@ static struct split_queue make_split(uint8_t *base) {
     uint16_t *used = (uint16_t *)(void *)(base + ring_device_area);
     return (struct split_queue){
         .size = ring_size,
+        .mask = ring_size - 1,
         .event_index = true,
         .descriptors = (const uint64_t *)(const void *)(base + ring_descriptors),
         .available_flags = &available[0],

@@ -13,14 +13,19 @@
 
 struct memory {
     const struct ring_region *regions;
-    size_t count, last;
+    size_t count;
+    // The region that was hit last, by value; before any hit one of no size.
+    uint64_t start, byte_count;
+    uint8_t *host;
 };
 
-enum lookup { found, unmapped, full };
+enum lookup { found, unmapped, full, elsewhere };
 
 struct vectors {
     struct iovec *base;
     size_t capacity, first, end, bytes;
+    // Where the last buffer ends in memory, if another may continue it.
+    uint8_t *tail;
 };
 
 struct buffers {
@@ -33,80 +38,101 @@ enum { flag_next = 1, flag_write = 2, flag_indirect = 4 };
 
 static inline void vectors_clear(struct vectors *list) {
     list->first = list->end = list->bytes = 0;
+    list->tail = NULL;
 }
 
 static inline size_t vectors_count(const struct vectors *list) { return list->end - list->first; }
 
-// A buffer that continues the last one becomes part of it. False where the list is full.
+// A buffer of at least a byte; one that continues the last becomes part of it. False where the list
+// is full.
 static inline bool vectors_append(struct vectors *list, uint8_t *address, size_t bytes) {
-    if (bytes == 0) return true;
-    struct iovec *end = list->base + list->end;
-    if (list->end > list->first && (uint8_t *)end[-1].iov_base + end[-1].iov_len == address) {
-        end[-1].iov_len += bytes;
+    if (address == list->tail) {
+        list->base[list->end - 1].iov_len += bytes;
     } else {
         if (list->end >= list->capacity) return false;
-        *end = (struct iovec){.iov_base = address, .iov_len = bytes};
-        list->end++;
+        list->base[list->end++] = (struct iovec){.iov_base = address, .iov_len = bytes};
     }
+    list->tail = address + bytes;
     list->bytes += bytes;
     return true;
 }
 
-static inline bool region_contains(const struct ring_region *region, uint64_t address) {
-    return address - region->guest_address < region->byte_count;
-}
-
-// The region that holds `address`, or null. By halves where it is not the last one asked for.
-static __attribute__((noinline)) const struct ring_region *memory_search(struct memory *memory,
-                                                                        uint64_t address) {
+// Finds the region that holds `address`, by halves, and remembers it. False where there is none.
+static __attribute__((noinline)) bool memory_search(struct memory *memory, uint64_t address) {
     size_t low = 0, high = memory->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
         if (memory->regions[middle].guest_address <= address) low = middle + 1;
         else high = middle;
     }
-    if (low == 0 || !region_contains(&memory->regions[low - 1], address)) return NULL;
-    memory->last = low - 1;
-    return &memory->regions[low - 1];
+    if (low == 0) return false;
+    const struct ring_region *region = &memory->regions[low - 1];
+    if (address - region->guest_address >= region->byte_count) return false;
+    memory->start = region->guest_address;
+    memory->byte_count = region->byte_count;
+    memory->host = region->host;
+    return true;
 }
 
-static inline const struct ring_region *memory_find(struct memory *memory, uint64_t address) {
-    if (memory->last < memory->count && region_contains(&memory->regions[memory->last], address))
-        return &memory->regions[memory->last];
-    return memory_search(memory, address);
+// Where `address` is in this process, and the bytes from there to its region's end.
+static inline uint8_t *memory_find(struct memory *memory, uint64_t address, uint64_t *room) {
+    if (address - memory->start >= memory->byte_count && !memory_search(memory, address))
+        return NULL;
+    uint64_t offset = address - memory->start;
+    *room = memory->byte_count - offset;
+    return memory->host + offset;
 }
 
 // Adds guest memory to a list, in pieces where it crosses from one region into the next.
-static inline enum lookup memory_append(struct memory *memory, uint64_t address, uint32_t length,
-                                        struct vectors *list) {
+static __attribute__((noinline)) enum lookup memory_append_pieces(struct memory *memory,
+                                                                  uint64_t address,
+                                                                  uint32_t length,
+                                                                  struct vectors *list) {
     uint64_t left = length;
     while (left > 0) {
-        const struct ring_region *region = memory_find(memory, address);
-        if (!region) return unmapped;
-        uint64_t offset = address - region->guest_address;
-        uint64_t room = region->byte_count - offset;
+        uint64_t room;
+        uint8_t *place = memory_find(memory, address, &room);
+        if (!place) return unmapped;
         uint64_t piece = left < room ? left : room;
-        if (!vectors_append(list, region->host + offset, piece)) return full;
+        if (!vectors_append(list, place, piece)) return full;
         left -= piece;
         address += piece;
     }
     return found;
 }
 
+// The same, if it is at least a byte and all in the region that was hit last.
+static inline enum lookup memory_append_at_once(struct memory *memory, uint64_t address,
+                                                uint32_t length, struct vectors *list) {
+    uint64_t offset = address - memory->start;
+    if (offset >= memory->byte_count || (uint64_t)length - 1 >= memory->byte_count - offset)
+        return elsewhere;
+    return vectors_append(list, memory->host + offset, length) ? found : full;
+}
+
 // Copies a table out of guest memory, so that what is judged is what is used.
-static inline bool memory_read_table(struct memory *memory, uint64_t address, size_t count,
-                                     uint64_t *table) {
+static __attribute__((noinline)) bool memory_read_pieces(struct memory *memory, uint64_t address,
+                                                         size_t count, uint64_t *table) {
     size_t bytes = count * 16, done = 0;
     while (done < bytes) {
-        const struct ring_region *region = memory_find(memory, address);
-        if (!region) return false;
-        uint64_t offset = address - region->guest_address;
-        uint64_t room = region->byte_count - offset;
+        uint64_t room;
+        const uint8_t *place = memory_find(memory, address, &room);
+        if (!place) return false;
         size_t piece = bytes - done < room ? bytes - done : room;
-        memcpy((uint8_t *)table + done, region->host + offset, piece);
+        memcpy((uint8_t *)table + done, place, piece);
         done += piece;
         address += piece;
     }
+    return true;
+}
+
+static inline bool memory_read_table(struct memory *memory, uint64_t address, size_t count,
+                                     uint64_t *table) {
+    size_t bytes = count * 16;
+    uint64_t offset = address - memory->start;
+    if (offset >= memory->byte_count || bytes > memory->byte_count - offset)
+        return memory_read_pieces(memory, address, count, table);
+    memcpy(table, memory->host + offset, bytes);
     return true;
 }
 
@@ -150,6 +176,22 @@ static inline size_t copy_table(struct memory *memory, uint64_t address, uint32_
     return count;
 }
 
+// A buffer that is not in the region hit last, or in none, or has no room.
+static __attribute__((noinline)) bool buffers_add_elsewhere(struct buffers *buffers,
+                                                            struct memory *memory,
+                                                            uint64_t address, uint32_t length,
+                                                            bool is_writable, uint16_t head,
+                                                            struct violation *violation) {
+    struct vectors *list = is_writable ? &buffers->writable : &buffers->readable;
+    enum lookup lookup = memory_append_pieces(memory, address, length, list);
+    if (lookup == found) return true;
+    *violation = (struct violation){.kind = lookup == full ? too_many_buffers : not_mapped,
+                                    .head = head,
+                                    .address = address,
+                                    .bytes = length};
+    return false;
+}
+
 // Adds one descriptor's buffer to its list, if the chain's rules let it. Inlined as it is in Swift:
 // clang by itself would not, and be slower.
 static __attribute__((always_inline)) inline bool buffers_add(struct buffers *buffers,
@@ -157,27 +199,23 @@ static __attribute__((always_inline)) inline bool buffers_add(struct buffers *bu
                                                               uint64_t address, uint32_t length,
                                                               bool is_writable, uint16_t head,
                                                               struct violation *violation) {
-    struct vectors *list = &buffers->writable;
-    if (!is_writable) {
+    enum lookup lookup;
+    if (is_writable) {
+        lookup = memory_append_at_once(memory, address, length, &buffers->writable);
+    } else {
         if (vectors_count(&buffers->writable) != 0) {
             *violation = (struct violation){.kind = readable_after_writable, .head = head};
             return false;
         }
-        list = &buffers->readable;
+        lookup = memory_append_at_once(memory, address, length, &buffers->readable);
     }
-    enum lookup lookup = memory_append(memory, address, length, list);
-    if (lookup != found) {
-        *violation = (struct violation){.kind = lookup == full ? too_many_buffers : not_mapped,
-                                        .head = head,
-                                        .address = address,
-                                        .bytes = length};
-        return false;
-    }
-    if (list->bytes > UINT32_MAX) {
-        *violation = (struct violation){.kind = too_many_bytes, .head = head};
-        return false;
-    }
-    return true;
+    if (lookup == found) return true;
+    return buffers_add_elsewhere(buffers, memory, address, length, is_writable, head, violation);
+}
+
+// Whether the bytes to read and those to write can each be counted in 32 bits.
+static inline bool buffers_are_countable(const struct buffers *buffers) {
+    return (buffers->readable.bytes | buffers->writable.bytes) <= UINT32_MAX;
 }
 
 static inline uint16_t load16(const uint16_t *word) {

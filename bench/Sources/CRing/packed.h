@@ -132,7 +132,11 @@ static inline int32_t packed_next(struct packed_queue *queue, struct memory *mem
     vectors_clear(&buffers->readable);
     vectors_clear(&buffers->writable);
     uint16_t id, count;
-    if (!packed_take(queue, memory, buffers, &id, &count) || !packed_admit(queue, id)) {
+    bool taken =
+        packed_take(queue, memory, buffers, &id, &count) && packed_admit(queue, id);
+    if (taken && !buffers_are_countable(buffers))
+        taken = packed_fail(queue, (struct violation){.kind = too_many_bytes, .head = id});
+    if (!taken) {
         queue->is_broken = true;
         return -2;
     }

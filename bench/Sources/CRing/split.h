@@ -13,6 +13,7 @@ struct split_descriptor {
 
 struct split_queue {
     uint16_t size;
+    size_t mask;
     bool event_index, is_in_order, is_broken;
     uint16_t next, seen, used, published;
     size_t in_flight;
@@ -112,10 +113,13 @@ static inline int32_t split_next(struct split_queue *queue, struct memory *memor
         if (result <= 0) return result - 1;
     }
     if (queue->is_broken) return -1;
-    uint16_t head = load16(&queue->available_ring[queue->next & (queue->size - 1)]);
+    uint16_t head = load16(&queue->available_ring[queue->next & queue->mask]);
     vectors_clear(&buffers->readable);
     vectors_clear(&buffers->writable);
-    if (!split_take(queue, head, memory, buffers)) {
+    bool taken = split_take(queue, head, memory, buffers);
+    if (taken && !buffers_are_countable(buffers))
+        taken = split_fail(queue, (struct violation){.kind = too_many_bytes, .head = head});
+    if (!taken) {
         queue->is_broken = true;
         return -2;
     }
@@ -129,7 +133,7 @@ static inline int32_t split_next(struct split_queue *queue, struct memory *memor
 static inline void split_give_back(struct split_queue *queue, uint16_t head, uint32_t written) {
     queue->is_in_flight[head] = false;
     queue->in_flight--;
-    uint32_t *entry = &queue->used_ring[(size_t)(queue->used & (queue->size - 1)) * 2];
+    uint32_t *entry = &queue->used_ring[(queue->used & queue->mask) * 2];
     __atomic_store_n(&entry[0], head, __ATOMIC_RELAXED);
     __atomic_store_n(&entry[1], written, __ATOMIC_RELAXED);
     queue->used++;

@@ -6,7 +6,9 @@ struct RingwayBench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ringway-bench",
         abstract: "Measures vhost-user back-ends, and Ringway's own ring engine.",
-        subcommands: [BlkCommand.self, RingCommand.self, RingCount.self, HotPathLoad.self])
+        subcommands: [
+            BlkCommand.self, RingCommand.self, Compare.self, RingCount.self, HotPathLoad.self,
+        ])
 
     static func main() {
         do {

@@ -25,6 +25,9 @@ struct HotPathLoad: ParsableCommand {
     @Flag(help: "Chains go through indirect tables.")
     var indirect = false
 
+    @Flag(help: "A packed ring.")
+    var packed = false
+
     func validate() throws {
         guard requests > 0, depth > 0, depth <= 64, bytes > 0, bytes % 512 == 0 else {
             throw ValidationError("requests and depth (64 at most) above 0; bytes by 512")
@@ -35,6 +38,7 @@ struct HotPathLoad: ParsableCommand {
         var options = BlockDriver.Options()
         options.queueSize = 256
         options.indirect = indirect
+        options.packed = packed
         let ram = try GuestRAM(byteCount: 16 << 20 + UInt64(depth * bytes))
         let driver = try BlockDriver(FrontendConnection(path: socketPath), ram, options)
         let sectors = UInt64(bytes / 512)

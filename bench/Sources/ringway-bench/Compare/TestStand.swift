@@ -1,0 +1,130 @@
+import Foundation
+
+/// Where back-ends are started and driven: the back-end on one processor, the driver on another.
+struct TestStand {
+    /// The program that drives, `ringway-bench` or what takes its options.
+    let generator: String
+    /// Sockets and logs.
+    let folder: String
+    let paths: StorePaths
+    var seconds = 2.0
+    var warmup = 0.5
+    let driverCPU = 0
+    let backendCPU = 1
+
+    /// A back-end that listens.
+    struct Running {
+        let child: Child
+        let socket: String
+    }
+
+    /// Starts a back-end and waits until it listens.
+    /// - Parameter slot: tells its socket and log from those of others that run beside it.
+    func start(_ backend: Backend, _ store: Store, slot: Int = 0) throws -> Running {
+        let socket = "\(folder)/\(slot).sock"
+        let log = "\(folder)/backend-\(slot).log"
+        try? FileManager.default.removeItem(atPath: socket)
+        let words = backend.words(for: store, paths, socket: socket)
+        let child = try Child(words, cpu: backendCPU, output: log + ".out", errors: log)
+        let deadline = Date(timeIntervalSinceNow: 20)
+        while !Self.listens(socket) {
+            guard child.isAlive, Date() < deadline else {
+                child.kill()
+                throw BenchError(
+                    "\(backend.name(on: store)) does not listen: \(Self.lastLine(of: log))")
+            }
+            Thread.sleep(forTimeInterval: 0.005)
+        }
+        return Running(child: child, socket: socket)
+    }
+
+    /// A driver at work, whose result is still to come.
+    struct Driving {
+        let child: Child
+        let output: String
+        let log: String
+        let seconds: Double
+    }
+
+    func startDriver(
+        _ load: DriverLoad, on socket: String, seconds: Double, warmup: Double, slot: Int = 0
+    ) throws -> Driving {
+        let log = "\(folder)/driver-\(slot).log"
+        let words = load.words(socket: socket, seconds: seconds, warmup: warmup, cpu: driverCPU)
+        // It pins its own threads: between windows it also looks at the other processor.
+        let child = try Child(
+            [generator] + words, cpu: nil, output: log + ".out", errors: log)
+        return Driving(child: child, output: log + ".out", log: log, seconds: seconds + warmup)
+    }
+
+    /// Drives a back-end for a window.
+    func drive(
+        _ load: DriverLoad, _ running: Running, seconds: Double? = nil
+    ) throws -> DriverSample {
+        try result(
+            of: startDriver(
+                load, on: running.socket, seconds: seconds ?? self.seconds, warmup: warmup))
+    }
+
+    /// Waits for what the driver says.
+    func result(of driving: Driving) throws -> DriverSample {
+        let code = driving.child.wait(atMost: driving.seconds + 30)
+        // Failed requests are told in the result too, and the driver ends with 1.
+        let data = FileManager.default.contents(atPath: driving.output) ?? Data()
+        guard code == 0 || (code == 1 && !data.isEmpty) else {
+            let end = code.map { "exit status \($0)" } ?? "killed, by the time limit perhaps"
+            throw BenchError("the driver failed (\(end)): \(Self.lastLine(of: driving.log))")
+        }
+        do { return try JSONDecoder().decode(DriverSample.self, from: data) } catch {
+            throw BenchError("the driver's result is not what it should be: \(error)")
+        }
+    }
+
+    /// Starts the back-end, makes what it needs ready, and measures one window.
+    func window(
+        _ line: String, _ store: Store, _ load: DriverLoad, _ backend: Backend, round: Int,
+        seconds: Double? = nil
+    ) throws -> Window {
+        let running = try start(backend, store)
+        defer { running.child.end() }
+        if store == .memory {
+            // Memory that was never written to is not there yet.
+            var fill = self
+            fill.warmup = 0
+            let pattern = DriverLoad(pattern: .write, blockSize: 131_072, depth: 32)
+            _ = try fill.drive(pattern, running, seconds: 0.5)
+        }
+        return try window(line, load, backend.name(on: store), running, round, seconds: seconds)
+    }
+
+    /// Measures one window on a back-end that runs.
+    func window(
+        _ line: String, _ load: DriverLoad, _ name: String, _ running: Running, _ round: Int,
+        seconds: Double? = nil
+    ) throws -> Window {
+        let date = Date()
+        let sample = try drive(load, running, seconds: seconds)
+        return Window(
+            line: line, backend: name, round: round, date: date, load: load,
+            distance: Distance(sample.roundTrip), sample: sample)
+    }
+
+    /// Whether a socket of that path takes connections. To try it would be to be its first client.
+    private static func listens(_ path: String) -> Bool {
+        let accepting = "00010000"
+        // The kernel gives it in pieces, after each of which FileManager takes it to be at its end.
+        let file = FileHandle(forReadingAtPath: "/proc/net/unix")
+        var table = Data()
+        while let piece = try? file?.read(upToCount: 1 << 16), !piece.isEmpty { table += piece }
+        return String(decoding: table, as: UTF8.self).split(separator: "\n").contains {
+            $0.hasSuffix(" " + path)
+                && $0.split(separator: " ").dropFirst(3).first == accepting[...]
+        }
+    }
+
+    static func lastLine(of log: String) -> String {
+        let text = String(
+            decoding: FileManager.default.contents(atPath: log) ?? Data(), as: UTF8.self)
+        return text.split(separator: "\n").last.map(String.init) ?? "no word of why"
+    }
+}
