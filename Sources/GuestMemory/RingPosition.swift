@@ -8,7 +8,8 @@ import VirtioSpec
 @frozen
 public struct RingPosition: Equatable, Sendable {
     @usableFromInline var place: UInt16
-    @usableFromInline var isFirstRound: Bool
+    /// All ones where the wrap counter is 1, else 0.
+    @usableFromInline var round: UInt16
 
     /// Where a fresh ring begins: at its first descriptor, with the wrap counter set.
     public static let start = RingPosition(place: 0, wrap: true)
@@ -16,7 +17,7 @@ public struct RingPosition: Equatable, Sendable {
     @inlinable
     init(place: UInt16, wrap: Bool) {
         self.place = place
-        isFirstRound = wrap
+        round = wrap ? .max : 0
     }
 
     /// Index in bits 0 to 14, wrap counter in bit 15: as in an event's place and in a ring's base.
@@ -25,13 +26,29 @@ public struct RingPosition: Equatable, Sendable {
     @inline(__always)
     public init?(word: UInt16, size: UInt16) {
         place = word & ~PackedRingLayout.eventWrap
-        isFirstRound = word & PackedRingLayout.eventWrap != 0
+        round = word & PackedRingLayout.eventWrap != 0 ? .max : 0
         guard place < size else { return nil }
     }
 
     @inlinable public var index: UInt16 { place }
-    @inlinable public var wrap: Bool { isFirstRound }
+    @inlinable public var wrap: Bool { round != 0 }
     @inlinable public var word: UInt16 { place | (wrap ? PackedRingLayout.eventWrap : 0) }
+
+    /// Whether a descriptor here with these flags has been made available on this round (§2.8.1).
+    @inlinable
+    @inline(__always)
+    public func isAvailable(_ flags: UInt16) -> Bool {
+        // Available like the wrap counter, used unlike it.
+        (flags ^ round ^ PackedRingLayout.used)
+            & (PackedRingLayout.available | PackedRingLayout.used) == 0
+    }
+
+    /// The flags that mark a descriptor here as used.
+    @inlinable
+    @inline(__always)
+    public var usedFlags: UInt16 {
+        round & (PackedRingLayout.available | PackedRingLayout.used)
+    }
 
     /// Goes on by `count` descriptors, at most `size`.
     @inlinable
@@ -41,7 +58,7 @@ public struct RingPosition: Equatable, Sendable {
         place &+= count
         guard place >= size else { return }
         place &-= size
-        isFirstRound.toggle()
+        round = ~round
     }
 
     /// Descriptors from here on to `other`, on the two rounds that wrap counters tell apart: 0 to

@@ -59,30 +59,19 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         self.ring = ring
     }
 
-    /// Whether the descriptor with these flags has been made available for the round that `next`
-    /// is on (§2.8.1).
-    @inlinable
-    @inline(__always)
-    func isAvailable(_ flags: UInt16) -> Bool {
-        let both = PackedRingLayout.available | PackedRingLayout.used
-        return flags & both
-            == (available.wrap ? PackedRingLayout.available : PackedRingLayout.used)
-    }
-
     @inlinable
     @inline(__always)
     public mutating func next(
         _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) -> Chain? {
         // Acquires: the chain that these flags make available may be read afterwards.
-        guard isAvailable(ring.flags(available)), !isBroken else { return nil }
+        guard available.isAvailable(ring.flags(available)), !isBroken else { return nil }
         buffers.removeAll()
         let id: UInt16
         let count: UInt16
         do throws(QueueViolation) {
             (id, count) = try take(&memory, &buffers)
-            try admit(id)
-            guard buffers.areCountable() else { throw .tooManyBytes(head: id) }
+            try admit(id, count, buffers)
         } catch {
             latch(error)
             throw error
@@ -104,10 +93,15 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
 
     @inlinable
     @inline(__always)
-    func admit(_ id: UInt16) throws(QueueViolation) {
+    func admit(
+        _ id: UInt16, _ count: UInt16, _ buffers: borrowing ChainBuffers
+    ) throws(QueueViolation) {
         // The table has an entry for each descriptor.
         guard Int(id) < lengths.count else { throw .headOutOfRange(id) }
         guard lengths[Int(id)] == 0 else { throw .headInFlight(id) }
+        // What is ours still can't be made available.
+        guard Int(count) <= Int(size) &- held else { throw .chainTooLong(head: id) }
+        guard buffers.areCountable() else { throw .tooManyBytes(head: id) }
     }
 
     /// Walks the chain that begins at `available`: its buffer id, which the last descriptor has, and
@@ -118,13 +112,9 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) -> (UInt16, UInt16) {
         var position = available
-        // The rest of the ring is ours still: what lies there can't be made available.
-        let room = Int(size) &- held
-        guard room > 0 else { throw .chainTooLong(head: available.index) }
-        var count = 0
-        repeat {
+        var count: UInt16 = 1
+        while true {
             let descriptor = ring.descriptor(position)
-            count &+= 1
             if descriptor.isIndirect {
                 guard count == 1, !descriptor.hasNext else {
                     throw .indirectWithNext(head: descriptor.id)
@@ -135,13 +125,12 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
             try buffers.add(
                 descriptor.address, descriptor.length, isWritable: descriptor.isWritable,
                 head: descriptor.id, &memory)
-            guard descriptor.hasNext else {
-                // At most `room`, so it fits.
-                return (descriptor.id, UInt16(truncatingIfNeeded: count))
-            }
+            guard descriptor.hasNext else { return (descriptor.id, count) }
+            // As many as there are, and another.
+            guard count != size else { throw .chainTooLong(head: descriptor.id) }
+            count &+= 1
             position.advance(by: 1, size: size)
-        } while count < room
-        throw .chainTooLong(head: available.index)
+        }
     }
 
     /// The table's entries are the chain, in their order; of their flags only "writable" means
@@ -185,7 +174,7 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         lengths[Int(id)] = 0
         chains &-= 1
         ring.setUsed(used, id: id, written: written)
-        var flags = used.wrap ? PackedRingLayout.available | PackedRingLayout.used : 0
+        var flags = used.usedFlags
         if written != 0 { flags |= DescriptorFlags.write }
         if heldUnpublished == 0 {
             heldFlags = flags
@@ -240,11 +229,11 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         }
         // As in `publish`, with the parts exchanged.
         ring.fullFence()
-        return isAvailable(ring.flags(available))
+        return available.isAvailable(ring.flags(available))
     }
 
     @inlinable
-    public func hasAvailable() -> Bool { !isBroken && isAvailable(ring.flags(available)) }
+    public func hasAvailable() -> Bool { !isBroken && available.isAvailable(ring.flags(available)) }
 
     public func isUntouched() -> Bool { ring.isUntouched() }
 }

@@ -65,20 +65,31 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
             guard try look() else { return nil }
         }
         guard !isBroken else { return nil }
-        let head = ring.availableHead(nextIndex)
+        let slot = Int(ring.availableHead(nextIndex))
         nextIndex &+= 1
         buffers.removeAll()
         do throws(QueueViolation) {
-            try take(head, &memory, &buffers)
-            guard buffers.areCountable() else { throw .tooManyBytes(head: head) }
+            try take(slot, &memory, &buffers)
+            try admit(slot, buffers)
         } catch {
             latchAtChain(error)
             throw error
         }
-        isInFlight[Int(head)] = true
+        isInFlight[slot] = true
         chains &+= 1
+        let head = UInt16(truncatingIfNeeded: slot)
         if isInOrder { noteOrder(head) }
         return Chain(head: head)
+    }
+
+    @inlinable
+    @inline(__always)
+    func admit(_ slot: Int, _ buffers: borrowing ChainBuffers) throws(QueueViolation) {
+        let head = UInt16(truncatingIfNeeded: slot)
+        // The table has an entry for each descriptor, so this never fails here.
+        guard slot < isInFlight.count else { throw .headOutOfRange(head) }
+        guard !isInFlight[slot] else { throw .headInFlight(head) }
+        guard buffers.areCountable() else { throw .tooManyBytes(head: head) }
     }
 
     @usableFromInline
@@ -114,11 +125,10 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     @inlinable
     @inline(__always)
     mutating func take(
-        _ head: UInt16, _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
+        _ slot: Int, _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) {
-        // The table has an entry for each descriptor.
-        guard Int(head) < isInFlight.count else { throw .headOutOfRange(head) }
-        guard !isInFlight[Int(head)] else { throw .headInFlight(head) }
+        let head = UInt16(truncatingIfNeeded: slot)
+        guard head < size.count else { throw .headOutOfRange(head) }
         var index = head
         var left = size.count
         repeat {

@@ -44,7 +44,7 @@ static struct split_queue make_split(uint8_t *base) {
 }
 
 static struct packed_queue make_packed(uint8_t *base) {
-    struct position start = {.index = 0, .wrap = true};
+    struct position start = {.index = 0, .round = 0xffff};
     return (struct packed_queue){
         .size = ring_size,
         .event_index = true,

@@ -16,7 +16,7 @@ struct packed_descriptor {
 
 struct position {
     uint16_t index;
-    bool wrap;
+    uint16_t round; // all ones where the wrap counter is 1, else 0
 };
 
 struct packed_queue {
@@ -44,13 +44,13 @@ static inline void position_advance(struct position *position, uint16_t count, u
     position->index += count;
     if (position->index < size) return;
     position->index -= size;
-    position->wrap = !position->wrap;
+    position->round = (uint16_t)~position->round;
 }
 
 // Descriptors from one place to another, on the two rounds that wrap counters tell apart.
 static inline uint32_t position_steps(struct position from, struct position to, uint16_t size) {
-    uint32_t here = from.index + (from.wrap ? 0u : size);
-    uint32_t there = to.index + (to.wrap ? 0u : size);
+    uint32_t here = from.index + (from.round ? 0u : size);
+    uint32_t there = to.index + (to.round ? 0u : size);
     return there >= here ? there - here : there + 2u * size - here;
 }
 
@@ -64,8 +64,7 @@ static inline uint16_t *packed_flags(struct packed_queue *queue, uint16_t index)
 }
 
 static inline bool packed_is_available(const struct packed_queue *queue, uint16_t flags) {
-    return (flags & (flag_available | flag_used)) ==
-           (queue->available.wrap ? flag_available : flag_used);
+    return ((flags ^ queue->available.round ^ flag_used) & (flag_available | flag_used)) == 0;
 }
 
 static inline bool packed_take_table(struct packed_queue *queue,
@@ -91,15 +90,14 @@ static inline bool packed_take_table(struct packed_queue *queue,
 static inline bool packed_take(struct packed_queue *queue, struct memory *memory,
                                struct buffers *buffers, uint16_t *id, uint16_t *taken) {
     uint16_t index = queue->available.index;
-    size_t room = queue->size - queue->held;
-    for (size_t count = 1; count <= room; count++) {
+    for (uint16_t count = 1;; count++) {
         const uint64_t *words =
             (const uint64_t *)(const void *)(queue->descriptors + (size_t)index * 16);
         uint64_t first = __atomic_load_n(&words[0], __ATOMIC_RELAXED);
         uint64_t second = __atomic_load_n(&words[1], __ATOMIC_RELAXED);
         struct packed_descriptor descriptor = packed_descriptor(first, second);
         *id = descriptor.id;
-        *taken = (uint16_t)count;
+        *taken = count;
         if (descriptor.flags & flag_indirect) {
             if (count != 1 || descriptor.flags & flag_next)
                 return packed_fail(
@@ -110,17 +108,20 @@ static inline bool packed_take(struct packed_queue *queue, struct memory *memory
                          descriptor.flags & flag_write, descriptor.id, &queue->violation))
             return false;
         if (!(descriptor.flags & flag_next)) return true;
+        if (count == queue->size)
+            return packed_fail(
+                queue, (struct violation){.kind = chain_too_long, .head = descriptor.id});
         if (++index == queue->size) index = 0;
     }
-    return packed_fail(
-        queue, (struct violation){.kind = chain_too_long, .head = queue->available.index});
 }
 
-static inline bool packed_admit(struct packed_queue *queue, uint16_t id) {
+static inline bool packed_admit(struct packed_queue *queue, uint16_t id, uint16_t count) {
     if (id >= queue->size)
         return packed_fail(queue, (struct violation){.kind = head_out_of_range, .head = id});
     if (queue->lengths[id] != 0)
         return packed_fail(queue, (struct violation){.kind = head_in_flight, .head = id});
+    if (count > queue->size - queue->held)
+        return packed_fail(queue, (struct violation){.kind = chain_too_long, .head = id});
     return true;
 }
 
@@ -133,7 +134,7 @@ static inline int32_t packed_next(struct packed_queue *queue, struct memory *mem
     vectors_clear(&buffers->writable);
     uint16_t id, count;
     bool taken =
-        packed_take(queue, memory, buffers, &id, &count) && packed_admit(queue, id);
+        packed_take(queue, memory, buffers, &id, &count) && packed_admit(queue, id, count);
     if (taken && !buffers_are_countable(buffers))
         taken = packed_fail(queue, (struct violation){.kind = too_many_bytes, .head = id});
     if (!taken) {
@@ -155,7 +156,7 @@ static inline void packed_give_back(struct packed_queue *queue, uint16_t id, uin
     uint8_t *entry = queue->descriptors + (size_t)queue->used.index * 16;
     __atomic_store_n((uint32_t *)(void *)(entry + 8), written, __ATOMIC_RELAXED);
     __atomic_store_n((uint16_t *)(void *)(entry + 12), id, __ATOMIC_RELAXED);
-    uint16_t flags = queue->used.wrap ? flag_available | flag_used : 0;
+    uint16_t flags = queue->used.round & (flag_available | flag_used);
     if (written != 0) flags |= flag_write;
     if (queue->held_unpublished == 0) {
         queue->held_flags = flags;
@@ -188,7 +189,7 @@ static inline bool packed_publish(struct packed_queue *queue) {
     uint16_t place = (uint16_t)event, flags = (uint16_t)(event >> 16);
     if (flags == event_disable) return false;
     if (flags != event_descriptor || !queue->event_index) return true;
-    struct position wanted = {.index = place & ~event_wrap, .wrap = place & event_wrap};
+    struct position wanted = {.index = place & ~event_wrap, .round = place & event_wrap ? 0xffff : 0};
     if (wanted.index >= queue->size) return true;
     return position_steps(old, wanted, queue->size) <
            position_steps(old, queue->used, queue->size);
