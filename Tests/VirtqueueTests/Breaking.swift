@@ -11,7 +11,7 @@ struct Breakable {
     let data: UInt64
     fileprivate let good: Held
 
-    var driver: SplitDriverQueue { bench.driver }
+    var driver: SplitDriverQueue { bench.split }
 
     /// The good chain lies at the last index before zero, so that what follows has wrapped around.
     init(size: UInt16 = 8, ram: GuestRAM? = nil, indirect: Bool = false) throws {

@@ -100,7 +100,7 @@ struct BrokenRingTests {
     @Test("The smallest ring knows the smallest circle")
     func smallestCircle() throws {
         let bench = try RingBench(size: 1)
-        bench.driver.setDescriptor(
+        bench.split.setDescriptor(
             0, Descriptor(address: 0, length: 1, flags: Flag.next, next: 0))
         bench.makeAvailable(0)
         #expect(throws: QueueViolation.chainTooLong(head: 0)) { try bench.takeOne() }

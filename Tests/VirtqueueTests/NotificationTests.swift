@@ -172,15 +172,13 @@ struct NotificationTests {
 /// A ring of 8 through which chains of one buffer pass, with no book kept on the driver's side.
 private final class OneWay {
     let bench: RingBench
-    private let eventIndex: Bool
-    var driver: SplitDriverQueue { bench.driver }
+    var driver: SplitDriverQueue { bench.split }
 
     init(eventIndex: Bool) throws {
-        self.eventIndex = eventIndex
         bench = try RingBench(size: 8, eventIndex: eventIndex)
         let data = bench.driver.ram.allocate(16)
         for index in 0..<8 as Range<UInt16> {
-            bench.driver.setDescriptor(
+            bench.split.setDescriptor(
                 index, Descriptor(address: data, length: 16, flags: Flag.write))
         }
     }
@@ -189,7 +187,7 @@ private final class OneWay {
     func restart(at index: UInt16) throws {
         driver.setAvailableIndex(index)
         driver.setUsedIndex(index)
-        try bench.restart(base: index, eventIndex: eventIndex)
+        try bench.restart(base: UInt32(index))
     }
 
     func makeAvailable() { bench.makeAvailable(driver.availableIndex() & 7) }

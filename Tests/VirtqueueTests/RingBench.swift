@@ -8,26 +8,44 @@ import Virtqueue
 /// Both sides of one ring over real shared memory: the driver's of the front-end library, the
 /// device's under test. No socket, no thread.
 final class RingBench {
-    let driver: SplitDriverQueue
+    let form: Form
+    let driver: DriverQueue
     let map: GuestMap
-    var queue: SplitQueue
+    var queue: DeviceRing
     var memory: GuestMemory
     var buffers = ChainBuffers()
+    private let features: Features
 
+    /// - Parameter start: where the free-running indices begin; see `Form.base`.
     init(
-        size: UInt16 = 8, eventIndex: Bool = true, indirect: Bool = false, start: UInt16 = 0,
-        ram: GuestRAM? = nil
+        _ form: Form = .split, size: UInt16 = 8, eventIndex: Bool = true, indirect: Bool = false,
+        inOrder: Bool = false, start: UInt64 = 0, ram: GuestRAM? = nil, map: GuestMap? = nil
     ) throws {
         let ram = try ram ?? GuestRAM(byteCount: 8 << 20)
-        let options = DriverQueue.Options(eventIndex: eventIndex, indirect: indirect)
-        let driver = try SplitDriverQueue(ram, size: size, options, start: UInt32(start))
-        let map = try Self.map(ram)
-        queue = SplitQueue(
-            try Self.ring(map, Self.addresses(driver), size: size), base: start,
-            features: eventIndex ? .eventIndex : [])
+        let options = DriverQueue.Options(
+            eventIndex: eventIndex, indirect: indirect, inOrder: inOrder)
+        let base = form.base(start, size: size)
+        let driver = try form.driver(ram, size: size, options, start: base)
+        let map = try map ?? Self.map(ram)
+        var features: Features = eventIndex ? .eventIndex : []
+        if inOrder { features.formUnion(.inOrder) }
+        queue = try DeviceRing(
+            form, map, Self.addresses(driver), size: size, base: base, features)
         memory = GuestMemory(map)
+        self.form = form
         self.driver = driver
         self.map = map
+        self.features = features
+    }
+
+    /// The driver's side where the ring is split, or packed: for its words.
+    var split: SplitDriverQueue {
+        guard let driver = driver as? SplitDriverQueue else { preconditionFailure("packed") }
+        return driver
+    }
+    var packed: PackedDriverQueue {
+        guard let driver = driver as? PackedDriverQueue else { preconditionFailure("split") }
+        return driver
     }
 
     /// The device's view of the driver's memory.
@@ -45,7 +63,7 @@ final class RingBench {
         try SplitRingMemory(map, addresses, size: try #require(QueueSize(UInt32(size))))
     }
 
-    static func addresses(_ driver: SplitDriverQueue) -> RingAddresses {
+    static func addresses(_ driver: DriverQueue) -> RingAddresses {
         RingAddresses(
             descriptors: driver.ram.userAddress(driver.descriptors),
             available: driver.ram.userAddress(driver.available),
@@ -73,16 +91,16 @@ final class RingBench {
     }
 
     /// Another device's side of the same ring, as after a restart.
-    func restart(base: UInt16, eventIndex: Bool = true) throws {
-        let ring = try Self.ring(map, Self.addresses(driver), size: driver.size)
-        queue = SplitQueue(ring, base: base, features: eventIndex ? .eventIndex : [])
+    func restart(base: UInt32) throws {
+        queue = try DeviceRing(
+            form, map, Self.addresses(driver), size: driver.size, base: base, features)
     }
 
-    /// Makes `head` available as it is, whatever it is, with no book kept.
+    /// Split: makes `head` available as it is, whatever it is, with no book kept.
     func makeAvailable(_ head: UInt16) {
-        let index = driver.availableIndex()
-        driver.setAvailable(index, head: head)
-        driver.setAvailableIndex(index &+ 1)
+        let index = split.availableIndex()
+        split.setAvailable(index, head: head)
+        split.setAvailableIndex(index &+ 1)
     }
 }
 

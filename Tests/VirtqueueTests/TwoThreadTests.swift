@@ -11,17 +11,17 @@ import Virtqueue
 struct TwoThreadTests {
     @Test(
         "No wake-up is lost, no chain, and no byte of one",
-        arguments: [(1, 40_000), (8, 100_000), (256, 200_000)] as [(UInt16, UInt64)],
-        [true, false])
-    func noLostWakeUp(ring: (size: UInt16, chains: UInt64), eventIndex: Bool) throws {
+        arguments: [(1, 40_000), (8, 100_000), (256, 200_000)] as [(UInt16, UInt64)], Way.all)
+    func noLostWakeUp(ring: (size: UInt16, chains: UInt64), way: Way) throws {
         // The smaller the ring, the more often both sides sleep.
         let (size, chains) = ring
-        let bench = try RingBench(size: size, eventIndex: eventIndex, start: 0xff00)
+        let bench = try RingBench(
+            way.form, size: size, eventIndex: way.eventIndex, inOrder: way.inOrder,
+            start: startPosition)
         let news = News()
         let device = DeviceSide(
             chains: chains, map: bench.map, addresses: RingBench.addresses(bench.driver),
-            size: size,
-            eventIndex: eventIndex, kick: bench.driver.kick.descriptor.raw,
+            size: size, way: way, kick: bench.driver.kick.descriptor.raw,
             call: bench.driver.call.descriptor.raw, news: news)
         let thread = try Thread(name: "device") { device.run() }
         var driver = DriverSide(bench.driver, chains: chains, news: news)
@@ -32,6 +32,33 @@ struct TwoThreadTests {
         #expect(bench.driver.inFlight == 0)
     }
 }
+
+/// What the two sides have agreed on.
+struct Way: Hashable, CustomTestStringConvertible {
+    let form: Form
+    let eventIndex: Bool
+    var inOrder = false
+
+    static let all = Form.allCases.flatMap { form in
+        [
+            Way(form: form, eventIndex: true), Way(form: form, eventIndex: false),
+            Way(form: form, eventIndex: true, inOrder: true),
+        ]
+    }
+
+    var features: Features {
+        var features: Features = eventIndex ? .eventIndex : []
+        if inOrder { features.formUnion(.inOrder) }
+        return features
+    }
+
+    var testDescription: String {
+        "\(form)\(eventIndex ? ", EVENT_IDX" : "")\(inOrder ? ", IN_ORDER" : "")"
+    }
+}
+
+/// Just before the free-running index turns around.
+private let startPosition: UInt64 = 0xff00
 
 /// Far longer than anything takes but a wake-up that never comes.
 private let deadlineMilliseconds: Int32 = 10_000
@@ -57,16 +84,16 @@ private struct DeviceSide: Sendable {
     let map: GuestMap
     let addresses: RingAddresses
     let size: UInt16
-    let eventIndex: Bool
+    let way: Way
     let kick: Int32
     let call: Int32
     let news: News
 
     func run() {
         do {
-            let ring = try RingBench.ring(map, addresses, size: size)
-            var queue = SplitQueue(
-                ring, base: 0xff00, features: eventIndex ? .eventIndex : [])
+            var queue = try DeviceRing(
+                way.form, map, addresses, size: size,
+                base: way.form.base(startPosition, size: size), way.features)
             var memory = GuestMemory(map)
             var buffers = ChainBuffers()
             var taken: UInt64 = 0
@@ -88,7 +115,7 @@ private struct DeviceSide: Sendable {
     }
 
     private func take(
-        _ queue: inout SplitQueue, _ memory: inout GuestMemory, _ buffers: inout ChainBuffers,
+        _ queue: inout DeviceRing, _ memory: inout GuestMemory, _ buffers: inout ChainBuffers,
         _ taken: inout UInt64
     ) throws {
         // Half a ring at a time, so that calls come while chains are still out.
@@ -119,7 +146,7 @@ private struct Trouble: Error, CustomStringConvertible {
 
 /// A driver that keeps the ring as full as chance wants, and sleeps until it is called.
 private struct DriverSide {
-    let driver: SplitDriverQueue
+    let driver: DriverQueue
     let chains: UInt64
     let news: News
     private(set) var random = Seeded()
@@ -129,7 +156,7 @@ private struct DriverSide {
     private let memory: Mapping
     private let place: Int
 
-    init(_ driver: SplitDriverQueue, chains: UInt64, news: News) {
+    init(_ driver: DriverQueue, chains: UInt64, news: News) {
         self.driver = driver
         self.chains = chains
         self.news = news
@@ -178,18 +205,18 @@ private struct DriverSide {
         guard offered > reaped else { return }
         let ahead =
             driver.options.eventIndex ? UInt64.random(in: 0..<offered - reaped, using: &random) : 0
+        let awaited = startPosition + reaped + ahead
         if driver.options.eventIndex {
-            driver.setUsedEvent(0xff00 &+ UInt16(truncatingIfNeeded: reaped + ahead))
+            driver.askForCall(at: awaited)
         } else {
-            driver.setInterruptsSuppressed(false)
+            driver.askForCalls()
         }
         Mapping.fullFence()
-        let back = driver.usedIndex() &- (0xff00 &+ UInt16(truncatingIfNeeded: reaped))
-        if UInt64(back) <= ahead {
+        if !driver.isBack(awaited) {
             guard DeviceSide.isWoken(driver.call.descriptor.raw) else {
                 throw Trouble("the driver got no call after \(reaped) chains of \(offered)")
             }
         }
-        if !driver.options.eventIndex { driver.setInterruptsSuppressed(true) }
+        driver.suppressCalls()
     }
 }

@@ -10,26 +10,43 @@ import Virtqueue
 struct WrapAroundTests {
     @Test(
         "Thousands of chains, in batches and an order of chance, all come back once",
-        arguments: [1, 2, 4, 256] as [UInt16], [65_530, 0xffff] as [UInt16])
-    func thousands(size: UInt16, start: UInt16) throws {
-        for eventIndex in [true, false] {
-            var traffic = try Traffic(
-                size: size, eventIndex: eventIndex, start: start, chains: 2000)
-            try traffic.run()
-            let note = traffic.random.note
-            #expect(traffic.reaped == traffic.completed, "\(note)")
-            #expect(traffic.reaped.map(\.token).sorted() == Array(0..<2000), "\(note)")
-            #expect(traffic.misread == 0, "\(note)")
-            #expect(traffic.headsShared == 0, "\(note)")
-            #expect(traffic.bench.queue.inFlight == 0, "\(note)")
-            #expect(traffic.bench.queue.base == start &+ 2000, "\(note)")
-            #expect(traffic.bench.driver.usedIndex() == start &+ 2000, "\(note)")
+        arguments: [1, 2, 4, 256] as [UInt16], [65_530, 0xffff] as [UInt64])
+    func thousands(size: UInt16, start: UInt64) throws {
+        for way in Way.all { try Self.pass(way, size: size, start: start) }
+    }
+
+    @Test(
+        "A packed ring may have any size",
+        arguments: [3, 5, 6, 7, 100, 255] as [UInt16], [0, 2, 65_530] as [UInt64])
+    func anySize(size: UInt16, start: UInt64) throws {
+        for way in Way.all where way.form == .packed {
+            try Self.pass(way, size: size, start: start)
         }
     }
 
-    @Test("A queue goes on where another stopped, with chains of the other's still out")
-    func restart() throws {
-        let bench = try RingBench(size: 8, start: 65_533)
+    private static func pass(_ way: Way, size: UInt16, start: UInt64) throws {
+        var traffic = try Traffic(way, size: size, start: start, chains: 2000)
+        try traffic.run()
+        let note: Comment = "\(way.testDescription), \(traffic.random.note)"
+        if !way.inOrder { #expect(traffic.reaped == traffic.completed, note) }
+        let tokens = traffic.reaped.map(\.token)
+        #expect((way.inOrder ? tokens : tokens.sorted()) == Array(0..<2000), note)
+        let byToken = traffic.completed.sorted { $0.token < $1.token }
+        #expect(traffic.reaped.sorted { $0.token < $1.token } == byToken, note)
+        #expect(traffic.misread == 0, note)
+        #expect(traffic.headsShared == 0, note)
+        let bench = traffic.bench
+        #expect(bench.queue.inFlight == 0, note)
+        // A split ring counts chains, a packed one descriptors.
+        let steps = way.form == .split ? 2000 : traffic.descriptors
+        #expect(bench.queue.vringBase == way.form.base(start + steps, size: size), note)
+    }
+
+    @Test(
+        "A queue goes on where another stopped, with chains of the other's still out",
+        arguments: Form.allCases)
+    func restart(form: Form) throws {
+        let bench = try RingBench(form, size: 8, start: 65_533)
         let data = bench.driver.ram.allocate(64)
         for token in 0..<8 as Range<UInt64> {
             _ = bench.driver.offer([.writable(data, 16)], token: token)
@@ -40,9 +57,7 @@ struct WrapAroundTests {
         held[4].complete(written: 4)
         held[1].complete(written: 1)
         _ = bench.publish()
-        let base = bench.queue.base
-        #expect(base == 65_533 &+ 6)
-        try bench.restart(base: base)
+        try bench.restart(base: bench.queue.vringBase)
         #expect(try #require(try bench.takeOne(written: 6)) == (0, 16))
         #expect(try #require(try bench.takeOne(written: 7)) == (0, 16))
         #expect(try bench.takeOne() == nil)
@@ -52,16 +67,15 @@ struct WrapAroundTests {
         withExtendedLifetime(held) {}
     }
 
-    @Test("A moved ring carries on in the new snapshot of memory")
-    func moved() throws {
-        let bench = try RingBench(start: 0xffff)
+    @Test("A moved ring carries on in the new snapshot of memory", arguments: Form.allCases)
+    func moved(form: Form) throws {
+        let bench = try RingBench(form, start: 0xffff)
         let data = bench.driver.ram.allocate(64)
         _ = bench.driver.offer([.writable(data, 16)], token: 1)
         bench.driver.publish()
         let held = try #require(try bench.hold())
-        bench.queue.move(
-            to: try RingBench.ring(
-                try RingBench.map(bench.driver.ram), RingBench.addresses(bench.driver), size: 8))
+        try bench.queue.move(
+            to: RingBench.map(bench.driver.ram), RingBench.addresses(bench.driver), size: 8)
         _ = bench.driver.offer([.writable(data, 16)], token: 2)
         bench.driver.publish()
         #expect(try #require(try bench.takeOne(written: 2)) == (0, 16))
@@ -94,9 +108,12 @@ private struct Traffic {
     private let data: UInt64
     private let chains: UInt64
     private var offered: UInt64 = 0
+    /// Of all chains offered.
+    private(set) var descriptors: UInt64 = 0
 
-    init(size: UInt16, eventIndex: Bool, start: UInt16, chains: UInt64) throws {
-        bench = try RingBench(size: size, eventIndex: eventIndex, start: start)
+    init(_ way: Way, size: UInt16, start: UInt64, chains: UInt64) throws {
+        bench = try RingBench(
+            way.form, size: size, eventIndex: way.eventIndex, inOrder: way.inOrder, start: start)
         data = bench.driver.ram.allocate(Int(chains) * 32)
         self.chains = chains
     }
@@ -125,6 +142,7 @@ private struct Traffic {
             let count = min(Int(driver.size), Int.random(in: 1...3, using: &random))
             guard driver.offer(Array(buffers.prefix(count)), token: offered) != nil else { break }
             offered += 1
+            descriptors += UInt64(count)
         }
         if Bool.random(using: &random) { driver.publish() }
     }

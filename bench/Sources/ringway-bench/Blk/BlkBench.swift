@@ -36,9 +36,9 @@ final class BlkBench {
 
     private static func memory(_ plan: BlkPlan) throws -> GuestRAM {
         let ram = try GuestRAM([.init(byteCount: plan.memoryBytes, hugePages: plan.hugePages)])
-        guard plan.hugePages else { return ram }
-        // Pages that the pool does not have are missed only when they are touched.
-        for address in stride(from: 0, to: plan.memoryBytes, by: 2 << 20) {
+        // Touched now, as a guest's memory is when its disk starts. Huge pages that the pool does not
+        // have are missed only then.
+        for address in stride(from: 0, to: plan.memoryBytes, by: plan.hugePages ? 2 << 20 : 4096) {
             ram.fill(0, count: 1, at: address)
         }
         guard !ram.place(0).mapping.isLost else {
