@@ -96,11 +96,11 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     func admit(
         _ id: UInt16, _ count: UInt16, _ buffers: borrowing ChainBuffers
     ) throws(QueueViolation) {
+        // What is ours still can't be made available.
+        guard Int(count) <= Int(size) &- held else { throw .chainTooLong(head: available.index) }
         // The table has an entry for each descriptor.
         guard Int(id) < lengths.count else { throw .headOutOfRange(id) }
         guard lengths[Int(id)] == 0 else { throw .headInFlight(id) }
-        // What is ours still can't be made available.
-        guard Int(count) <= Int(size) &- held else { throw .chainTooLong(head: id) }
         guard buffers.areCountable() else { throw .tooManyBytes(head: id) }
     }
 
@@ -126,8 +126,10 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
                 descriptor.address, descriptor.length, isWritable: descriptor.isWritable,
                 head: descriptor.id, &memory)
             guard descriptor.hasNext else { return (descriptor.id, count) }
-            // As many as there are, and another.
-            guard count != size else { throw .chainTooLong(head: descriptor.id) }
+            // What comes next is ours still, and can't be made available.
+            guard Int(count) < Int(size) &- held else {
+                throw .chainTooLong(head: available.index)
+            }
             count &+= 1
             position.advance(by: 1, size: size)
         }

@@ -70,7 +70,9 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         buffers.removeAll()
         do throws(QueueViolation) {
             try take(slot, &memory, &buffers)
-            try admit(slot, buffers)
+            guard buffers.areCountable() else {
+                throw .tooManyBytes(head: UInt16(truncatingIfNeeded: slot))
+            }
         } catch {
             latchAtChain(error)
             throw error
@@ -80,16 +82,6 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         let head = UInt16(truncatingIfNeeded: slot)
         if isInOrder { noteOrder(head) }
         return Chain(head: head)
-    }
-
-    @inlinable
-    @inline(__always)
-    func admit(_ slot: Int, _ buffers: borrowing ChainBuffers) throws(QueueViolation) {
-        let head = UInt16(truncatingIfNeeded: slot)
-        // The table has an entry for each descriptor, so this never fails here.
-        guard slot < isInFlight.count else { throw .headOutOfRange(head) }
-        guard !isInFlight[slot] else { throw .headInFlight(head) }
-        guard buffers.areCountable() else { throw .tooManyBytes(head: head) }
     }
 
     @usableFromInline
@@ -128,7 +120,9 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         _ slot: Int, _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) {
         let head = UInt16(truncatingIfNeeded: slot)
-        guard head < size.count else { throw .headOutOfRange(head) }
+        // The table has an entry for each descriptor.
+        guard slot < isInFlight.count else { throw .headOutOfRange(head) }
+        guard !isInFlight[slot] else { throw .headInFlight(head) }
         var index = head
         var left = size.count
         repeat {

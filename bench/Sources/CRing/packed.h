@@ -108,7 +108,7 @@ static inline bool packed_take(struct packed_queue *queue, struct memory *memory
                          descriptor.flags & flag_write, descriptor.id, &queue->violation))
             return false;
         if (!(descriptor.flags & flag_next)) return true;
-        if (count == queue->size)
+        if (count >= queue->size - queue->held)
             return packed_fail(
                 queue, (struct violation){.kind = chain_too_long, .head = descriptor.id});
         if (++index == queue->size) index = 0;
@@ -116,12 +116,12 @@ static inline bool packed_take(struct packed_queue *queue, struct memory *memory
 }
 
 static inline bool packed_admit(struct packed_queue *queue, uint16_t id, uint16_t count) {
+    if (count > queue->size - queue->held)
+        return packed_fail(queue, (struct violation){.kind = chain_too_long, .head = id});
     if (id >= queue->size)
         return packed_fail(queue, (struct violation){.kind = head_out_of_range, .head = id});
     if (queue->lengths[id] != 0)
         return packed_fail(queue, (struct violation){.kind = head_in_flight, .head = id});
-    if (count > queue->size - queue->held)
-        return packed_fail(queue, (struct violation){.kind = chain_too_long, .head = id});
     return true;
 }
 

@@ -83,6 +83,8 @@ static inline bool split_take(struct split_queue *queue, uint16_t head, struct m
                               struct buffers *buffers) {
     if (head >= queue->size)
         return split_fail(queue, (struct violation){.kind = head_out_of_range, .head = head});
+    if (queue->is_in_flight[head])
+        return split_fail(queue, (struct violation){.kind = head_in_flight, .head = head});
     uint16_t index = head;
     for (uint16_t step = 0; step < queue->size; step++) {
         if (index >= queue->size)
@@ -115,8 +117,6 @@ static inline int32_t split_next(struct split_queue *queue, struct memory *memor
     vectors_clear(&buffers->readable);
     vectors_clear(&buffers->writable);
     bool taken = split_take(queue, head, memory, buffers);
-    if (taken && queue->is_in_flight[head])
-        taken = split_fail(queue, (struct violation){.kind = head_in_flight, .head = head});
     if (taken && !buffers_are_countable(buffers))
         taken = split_fail(queue, (struct violation){.kind = too_many_bytes, .head = head});
     if (!taken) {
