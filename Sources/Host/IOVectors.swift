@@ -1,4 +1,5 @@
 import CLinux
+import Synchronization
 
 /// A list of buffers for the kernel or for a copy: addresses and lengths, in order.
 ///
@@ -209,7 +210,11 @@ extension iovec {
 public struct ByteLocation: Sendable {
     nonisolated(unsafe) let address: UnsafeMutablePointer<UInt8>
 
-    public func store(_ value: UInt8) { unsafe address.pointee = value }
+    /// A driver may have named the same byte to several queues: an atomic store, at no cost.
+    public func store(_ value: UInt8) {
+        unsafe UnsafeMutableRawPointer(address).assumingMemoryBound(to: Atomic<UInt8>.self)
+            .pointee.store(value, ordering: .relaxed)
+    }
 
     /// Whether the byte lies in `mapping`.
     public func isIn(_ mapping: Mapping) -> Bool {

@@ -20,19 +20,32 @@ public enum Placement: Equatable, Sendable {
         }
     }
 
+    /// Says once, at a device's start, where there is nothing to choose.
+    func announce(_ logger: Logger) {
+        guard self == .automatic, NUMA.nodeCount == 1 else { return }
+        logger.info("this machine has one memory node: workers run anywhere")
+    }
+
     /// Settles the calling thread, and what it allocates from now on, for work on this memory.
-    func settle(for map: GuestMap, _ logger: Logger) {
+    ///
+    /// - Parameter node: where the thread has settled before; only a change is worth a word.
+    func settle(for map: GuestMap, _ node: inout Int32?, _ logger: Logger) {
         switch self {
         case .off: break
-        case .node(let node): NUMA.settle(on: node)
+        case .node(let wanted):
+            guard node != wanted else { return }
+            NUMA.settle(on: wanted)
+            node = wanted
         case .automatic:
             guard NUMA.nodeCount > 1 else { return }
-            guard let node = NUMA.majority(of: map.allMappings) else {
+            guard let found = NUMA.majority(of: map.allMappings) else {
                 return logger.info(
                     "the guest's memory is on no node yet; a worker stays where it is")
             }
-            NUMA.settle(on: node)
-            logger.info("the guest's memory is on node \(node); the worker runs there")
+            guard node != found else { return }
+            NUMA.settle(on: found)
+            node = found
+            logger.info("the guest's memory is on node \(found); the worker runs there")
         }
     }
 }

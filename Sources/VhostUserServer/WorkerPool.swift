@@ -27,6 +27,7 @@ final class WorkerPool {
                 logger)
         }
         workers = Array(repeating: nil, count: count)
+        options.effectivePlacement.announce(logger)
     }
 
     /// Gives queue `queue`'s worker an order and waits for its answer; nil where `interruption`

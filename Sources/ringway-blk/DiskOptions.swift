@@ -145,8 +145,6 @@ struct WorkerArguments: ParsableArguments {
         if case .node(let node) = placement, !NUMA.exists(node) {
             throw ValidationError("--numa \(node): this machine has \(NUMA.nodeCount) node(s)")
         }
-        // A processor that was asked for outweighs the node where the memory is.
-        return WorkerOptions(
-            pollMicroseconds: pollUs, cpus: list, placement: list.isEmpty ? placement : .off)
+        return WorkerOptions(pollMicroseconds: pollUs, cpus: list, placement: placement)
     }
 }

@@ -12,6 +12,7 @@ public struct WorkerOptions: Sendable {
     /// Workers at most; nil for one a processor. A processor that is named has just one.
     public var count: Int?
 
+    /// Which memory node they run on, where `cpus` names no processors.
     public var placement: Placement
 
     /// Long enough for a driver that polls, or one woken by our call, to come back.
@@ -26,6 +27,9 @@ public struct WorkerOptions: Sendable {
         self.count = count
         self.placement = placement
     }
+
+    /// Processors that are named say where their memory is.
+    var effectivePlacement: Placement { cpus.isEmpty ? placement : .off }
 
     /// Workers for a device with this many queues: no more than can run at once.
     func workers(for queues: Int) -> Int {

@@ -58,7 +58,7 @@ extension WorkerLoop where Engine: ~Copyable {
     }
 
     private mutating func begin(_ start: consuming QueueStart, _ number: Int) -> WorkerAnswer {
-        options.placement.settle(for: start.map, logger)
+        options.effectivePlacement.settle(for: start.map, &node, logger)
         do throws(RingPlacementFault) {
             let form = try RingForm(start)
             do throws(SystemError) {

@@ -22,6 +22,8 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
     var generation: UInt64 = 0
     /// Losses of shared memory, anywhere in the process, that were looked into.
     private var losses = Mapping.losses
+    /// The memory node that the thread has settled on.
+    var node: Int32?
     var hasLeft = false
     /// Some queue waits for what is in flight, to stop or to let go of memory.
     var isUnsettled = false
@@ -41,12 +43,17 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
         _ device: Engine.Device, queues: Int, _ options: WorkerOptions, _ mailbox: WorkerMailbox,
         _ logger: Logger
     ) {
+        // Before anything is allocated, so that the tables lie there too.
+        var node: Int32?
+        if let map = mailbox.waitForFirstMap() {
+            options.effectivePlacement.settle(for: map, &node, logger)
+        }
         do throws(SystemError) {
             var loop = try WorkerLoop(device, queues, options, mailbox, logger)
+            loop.node = node
             loop.run()
         } catch {
             // Without a ring there is nothing to run on. The first order gets that for an answer.
-            _ = mailbox.wake.wait(milliseconds: -1)
             if case .some = mailbox.take() { mailbox.reply(.broken(error)) }
         }
     }

@@ -1,3 +1,4 @@
+import GuestMemory
 import Host
 import Synchronization
 
@@ -65,6 +66,12 @@ final class WorkerMailbox: Sendable {
     // The worker's side.
 
     var hasOrder: Bool { isWaiting.load(ordering: .acquiring) }
+
+    /// Waits for the first order, which stays to be taken; gives the memory that it is about, if any.
+    func waitForFirstMap() -> GuestMap? {
+        _ = wake.wait(milliseconds: -1)
+        return order.withLock { $0?.map }
+    }
 
     func take() -> WorkerOrder? {
         isWaiting.store(false, ordering: .relaxed)

@@ -39,6 +39,17 @@ enum WorkerOrder: ~Copyable, Sendable {
     case stopAll
     /// End the thread.
     case leave
+
+    /// The memory to work on from this order on, if it names one.
+    var map: GuestMap? {
+        switch self {
+        case .queue(_, .start(let start)): start.map
+        case .setMemory(let map, _): map
+        case .queue: nil
+        case .stopAll: nil
+        case .leave: nil
+        }
+    }
 }
 
 enum WorkerAnswer: Sendable {
