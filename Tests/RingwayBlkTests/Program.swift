@@ -1,5 +1,4 @@
 import Foundation
-import Synchronization
 import Testing
 
 /// The built ringway-blk, run as a user runs it.
@@ -14,7 +13,9 @@ final class Program: Sendable {
     }
 
     private let process: Process
-    private let collected = Mutex(("", ""))
+    // Not a Mutex: where two threads contend for one, the thread sanitizer sees no order between them.
+    private let lock = NSLock()
+    nonisolated(unsafe) private var printed = (output: "", errors: "")
     private let readers = DispatchGroup()
     private let changed = DispatchSemaphore(value: 0)
 
@@ -48,19 +49,20 @@ final class Program: Sendable {
         process.standardError = errors
         process.standardInput = input ?? FileHandle.nullDevice
         try process.run()
-        collect(output.fileHandleForReading) { $0.0 += $1 }
-        collect(errors.fileHandleForReading) { $0.1 += $1 }
+        collect(output.fileHandleForReading) { $0.output += $1 }
+        collect(errors.fileHandleForReading) { $0.errors += $1 }
     }
 
     var identifier: Int32 { process.processIdentifier }
 
     private func collect(
-        _ handle: FileHandle, _ add: @escaping @Sendable (inout (String, String), String) -> Void
+        _ handle: FileHandle,
+        _ add: @escaping @Sendable (inout (output: String, errors: String), String) -> Void
     ) {
         readers.enter()
         Foundation.Thread.detachNewThread { [self] in
             while case let data = handle.availableData, !data.isEmpty {
-                collected.withLock { add(&$0, String(decoding: data, as: UTF8.self)) }
+                lock.withLock { unsafe add(&printed, String(decoding: data, as: UTF8.self)) }
                 changed.signal()
             }
             readers.leave()
@@ -72,7 +74,7 @@ final class Program: Sendable {
     func waitFor(_ text: String, seconds: Double = 20) throws {
         let deadline = DispatchTime.now() + seconds
         while true {
-            let (output, errors) = collected.withLock { $0 }
+            let (output, errors) = lock.withLock { unsafe printed }
             if output.contains(text) || errors.contains(text) { return }
             guard changed.wait(timeout: deadline) == .success else {
                 throw Failure("no \"\(text)\" within \(seconds) s; printed: \(output)\(errors)")
@@ -84,7 +86,7 @@ final class Program: Sendable {
     func end() -> Ended {
         process.waitUntilExit()
         readers.wait()
-        let (output, errors) = collected.withLock { $0 }
+        let (output, errors) = lock.withLock { unsafe printed }
         return Ended(status: process.terminationStatus, output: output, errors: errors)
     }
 
