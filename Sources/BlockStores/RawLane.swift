@@ -36,6 +36,10 @@ public struct RawLane: BlockLane, ~Copyable {
     private static let zeroBytes = 64 << 10
     private static let zeroesPerCall = 64
 
+    /// A device begins so many operations while the next are prepared: a disk at depth 32 gave a fifth
+    /// more than when all went together. What goes to the kernel's threads had better go together.
+    private static let handOver: UInt32 = 4
+
     public init(
         _ store: RawStore, slots: Int, tags: UInt64, buffers: Int
     ) throws(SystemError) {
@@ -135,7 +139,9 @@ public struct RawLane: BlockLane, ~Copyable {
                 file, transfer.step == .punch ? .punchHole : .zero, offset: transfer.offset,
                 count: transfer.left, tag: tag)
         }
-        return isQueued ? nil : .failed(SystemErrorCode.wouldBlock)
+        guard isQueued else { return .failed(SystemErrorCode.wouldBlock) }
+        if store.isDirect { ring.submit(from: Self.handOver) }
+        return nil
     }
 
     public mutating func complete(

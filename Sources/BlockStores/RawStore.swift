@@ -16,6 +16,10 @@ public final class RawStore: BlockStore {
     public let byteCount: UInt64
     public let name: String
     let file: OwnedFD
+    /// Holds the lock and, on a block device, the claim. Not the file that io_uring works on: that one
+    /// may outlive the process for a while, and a restart would find the disk in use.
+    private let claim: OwnedFD
+    let isDirect: Bool
     /// What direct I/O asks of memory and of offsets, powers of two; 1 through the page cache.
     let memoryAlignment: Int
     public let offsetAlignment: Int
@@ -35,17 +39,21 @@ public final class RawStore: BlockStore {
         // What a directory or a FIFO does when opened for writing is not worth finding out.
         let kind = try Self.system(path) { () throws(SystemError) in try File.kind(path) }
         try Self.check(path, kind)
-        let file = try Self.system(path) { () throws(SystemError) in
-            var mode: File.Mode = options.isReadOnly ? [] : .writable
-            if options.isDirect { mode.insert(.direct) }
+        var mode: File.Mode = options.isReadOnly ? [] : .writable
+        let claim = try Self.system(path) { () throws(SystemError) in
             // Two writers on a device that the host has mounted would ruin it.
-            if kind == .blockDevice, !options.isReadOnly { mode.insert(.exclusive) }
-            return try File.open(path, mode)
+            let isClaimed = kind == .blockDevice && !options.isReadOnly
+            return try File.open(path, isClaimed ? mode.union(.exclusive) : mode)
+        }
+        try Self.lock(path, claim, exclusive: !options.isReadOnly)
+        if options.isDirect { mode.insert(.direct) }
+        let file = try Self.system(path) { () throws(SystemError) in
+            try File.openAgain(claim, mode)
         }
         let bytes = try Self.system(path) { () throws(SystemError) in try File.byteCount(file) }
-        try Self.lock(path, file, exclusive: !options.isReadOnly)
         File.setBlocking(file)
         byteCount = bytes
+        isDirect = options.isDirect
         name = (kind == .blockDevice ? "block device " : "raw file ") + path
         atOnce =
             options.isDirect ? .nothing : File.isInMemory(file) ? .everything : .cachedReads
@@ -55,6 +63,7 @@ public final class RawStore: BlockStore {
         let unit = kind == .blockDevice || options.isDirect ? alignment.offset : 512
         suitableBlockSize = unit > 512 ? 4096 : 512
         self.file = file
+        self.claim = claim
     }
 
     private static func system<R: ~Copyable>(

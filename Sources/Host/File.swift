@@ -30,6 +30,13 @@ public enum File {
         return OwnedFD(adopting: raw)
     }
 
+    /// Opens what `file` is once more, whatever its path names by now.
+    public static func openAgain(
+        _ file: borrowing OwnedFD, _ mode: Mode
+    ) throws(SystemError) -> OwnedFD {
+        try open("/proc/self/fd/\(file.raw)", mode)
+    }
+
     /// Undoes what `open` did to be safe: reads and writes wait for the disk again.
     public static func setBlocking(_ file: borrowing OwnedFD) {
         _ = clinux_set_blocking(file.raw)

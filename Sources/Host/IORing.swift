@@ -123,6 +123,11 @@ public struct IORing: ~Copyable {
         if unsafe io_uring_sq_ready(ring) > 0 { _ = unsafe io_uring_submit(ring) }
     }
 
+    /// The same, once `count` operations are prepared.
+    public mutating func submit(from count: UInt32) {
+        if unsafe io_uring_sq_ready(ring) >= count { _ = unsafe io_uring_submit(ring) }
+    }
+
     /// Hands over what was prepared, and sleeps until something completes (or a signal comes).
     public mutating func submitAndWait() { _ = unsafe io_uring_submit_and_wait(ring, 1) }
 

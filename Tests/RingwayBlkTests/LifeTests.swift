@@ -1,5 +1,7 @@
 import Foundation
 import Testing
+import VhostUserFrontend
+import VirtioSpec
 
 @Suite("A back-end program keeps to the conventions for one")
 struct LifeTests {
@@ -126,5 +128,28 @@ struct LifeTests {
         #expect(try supervisor.receive(seconds: 20) == "READY=1\n")
         #expect(FileManager.default.fileExists(atPath: folder["s"]))
         _ = program.terminate()
+    }
+
+    /// What io_uring still holds of a process that was killed must not keep its disk locked.
+    @Test("The disk of a program that was killed at work is free at once", arguments: 0..<10)
+    func killedAtWork(_: Int) throws {
+        let folder = try Folder(in: FileManager.default.currentDirectoryPath)
+        let disk = try folder.disk(bytes: 64 << 20)
+        let program = try Program(["--socket-path", folder["s"], "--blk-file", disk])
+        try program.waitFor("listening")
+        let driver = try BlockDriver(
+            FrontendConnection(path: folder["s"]), GuestRAM(byteCount: 16 << 20),
+            BlockDriver.Options())
+        let stream = BlockStream(driver, queue: 0, slots: 32, bytesPerSlot: 4096)
+        for slot in 0..<32 {
+            #expect(
+                stream.offer(BlockRequestType.out, sector: UInt64(slot) * 8, slot: slot))
+        }
+        stream.queue.submit()
+        while try stream.reap() == nil {}
+        _ = program.kill()
+        let next = try Program(["--socket-path", folder["s"], "--blk-file", disk])
+        try next.waitFor("listening")
+        #expect(next.terminate().0.status == 0)
     }
 }
