@@ -61,6 +61,16 @@ public struct RingPosition: Equatable, Sendable {
         round = ~round
     }
 
+    /// Goes back by `count` descriptors, at most `size`.
+    @inlinable
+    public mutating func retreat(by count: UInt16, size: UInt16) {
+        if place < count {
+            place &+= size
+            round = ~round
+        }
+        place &-= count
+    }
+
     /// Descriptors from here on to `other`, on the two rounds that wrap counters tell apart: 0 to
     /// 2 * size - 1.
     @inlinable

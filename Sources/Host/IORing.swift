@@ -13,6 +13,8 @@ public struct IORing: ~Copyable {
 
     // On the heap: the kernel and liburing keep its address.
     private let ring: UnsafeMutablePointer<io_uring>
+    /// What `waitASecond` waits; the kernel reads it when the operation is handed over.
+    private let second: UnsafeMutablePointer<__kernel_timespec>
     /// The file whose operations need not look it up each time, once there was one; -1 before.
     private var registered: Int32 = -1
 
@@ -39,12 +41,15 @@ public struct IORing: ~Copyable {
             throw SystemError("io_uring_setup", -result)
         }
         unsafe self.ring = ring
+        unsafe second = .allocate(capacity: 1)
+        unsafe second.initialize(to: __kernel_timespec(tv_sec: 1, tv_nsec: 0))
         _ = unsafe io_uring_register_ring_fd(ring)
     }
 
     deinit {
         unsafe io_uring_queue_exit(ring)
         unsafe ring.deallocate()
+        unsafe second.deallocate()
     }
 
     /// Reads into a slot's buffers, as many as one call takes.
@@ -105,6 +110,22 @@ public struct IORing: ~Copyable {
     public mutating func waitForInput(_ file: Int32, tag: UInt64) -> Bool {
         guard let entry = unsafe entry(tag) else { return false }
         unsafe io_uring_prep_poll_add(entry, file, UInt32(POLLIN))
+        unsafe io_uring_sqe_set_data64(entry, tag)
+        return true
+    }
+
+    /// Completes once, when `file` takes output.
+    public mutating func waitForOutput(_ file: Int32, tag: UInt64) -> Bool {
+        guard let entry = unsafe entry(tag) else { return false }
+        unsafe io_uring_prep_poll_add(entry, file, UInt32(POLLOUT))
+        unsafe io_uring_sqe_set_data64(entry, tag)
+        return true
+    }
+
+    /// Completes once, in a second.
+    public mutating func waitASecond(tag: UInt64) -> Bool {
+        guard let entry = unsafe entry(tag) else { return false }
+        unsafe io_uring_prep_timeout(entry, second, 0, 0)
         unsafe io_uring_sqe_set_data64(entry, tag)
         return true
     }

@@ -112,6 +112,142 @@ public struct IOVectors: ~Copyable, Sendable {
         return (UInt64(littleEndian: words.0), UInt64(littleEndian: words.1))
     }
 
+    // What a packet goes through. These touch the list's fields one by one and hand them on as such: a
+    // copy of the whole list would read in one piece what was just written in several, and wait until
+    // all that was written before has left the processor.
+
+    /// Reads the 10 or 12 bytes of a packet's header at the beginning, as two little-endian words.
+    /// Nil where the list is shorter.
+    @inlinable
+    @inline(__always)
+    public func header(_ count: Int) -> (UInt64, UInt32)? {
+        precondition(count == 10 || count == 12)
+        guard total >= count else { return nil }
+        guard unsafe base[first].iov_len >= count else {
+            return unsafe Self.headerInPieces(base, first, end, count)
+        }
+        let start = unsafe UnsafeRawPointer(base[first].iov_base.unsafelyUnwrapped)
+        let low = unsafe start.loadUnaligned(as: UInt64.self)
+        let high =
+            count == 12
+            ? unsafe start.loadUnaligned(fromByteOffset: 8, as: UInt32.self)
+            : UInt32(unsafe start.loadUnaligned(fromByteOffset: 8, as: UInt16.self).littleEndian)
+                .littleEndian
+        return (UInt64(littleEndian: low), UInt32(littleEndian: high))
+    }
+
+    @usableFromInline
+    @inline(never)
+    static func headerInPieces(
+        _ base: UnsafeMutablePointer<iovec>, _ first: Int, _ end: Int, _ count: Int
+    ) -> (UInt64, UInt32) {
+        var words = (UInt64(0), UInt64(0))
+        unsafe withUnsafeMutablePointer(to: &words) { words in
+            let target = UnsafeMutableRawPointer(words)
+            unsafe walk(base, first, end, 0, count) { source, done, length in
+                unsafe memcpy(target + done, source, length)
+            }
+        }
+        return (
+            UInt64(littleEndian: words.0),
+            UInt32(truncatingIfNeeded: UInt64(littleEndian: words.1))
+        )
+    }
+
+    /// Writes the 10 or 12 bytes of a packet's header at the beginning; a shorter list gets what fits.
+    @inlinable
+    @inline(__always)
+    public func setHeader(_ low: UInt64, _ high: UInt32, _ count: Int) {
+        precondition(count == 10 || count == 12)
+        guard unsafe total >= count && base[first].iov_len >= count else {
+            return unsafe Self.setHeaderInPieces(base, first, end, low, high, count)
+        }
+        let start = unsafe base[first].iov_base.unsafelyUnwrapped
+        unsafe start.storeBytes(of: low.littleEndian, as: UInt64.self)
+        if count == 12 {
+            unsafe start.storeBytes(of: high.littleEndian, toByteOffset: 8, as: UInt32.self)
+        } else {
+            unsafe start.storeBytes(
+                of: UInt16(truncatingIfNeeded: high).littleEndian, toByteOffset: 8,
+                as: UInt16.self)
+        }
+    }
+
+    @usableFromInline
+    @inline(never)
+    static func setHeaderInPieces(
+        _ base: UnsafeMutablePointer<iovec>, _ first: Int, _ end: Int, _ low: UInt64,
+        _ high: UInt32, _ count: Int
+    ) {
+        var words = (low.littleEndian, UInt64(high).littleEndian)
+        unsafe withUnsafeMutablePointer(to: &words) { words in
+            let source = UnsafeMutableRawPointer(words)
+            unsafe walk(base, first, end, 0, count) { target, done, length in
+                unsafe memcpy(target, source + done, length)
+            }
+        }
+    }
+
+    /// Copies `count` bytes of `source` from `offset` on into these buffers from `target` on, as far
+    /// as both reach. Returns how many there were.
+    @inlinable
+    @inline(__always)
+    @discardableResult
+    public func copy(
+        at target: Int, from source: borrowing IOVectors, at offset: Int, count: Int
+    ) -> Int {
+        precondition(target >= 0 && offset >= 0 && count >= 0)
+        // Nearly always one buffer holds it all, on either side: the first or, after a header in one
+        // of its own, the second.
+        if let from = unsafe source.place(offset, count), let to = unsafe place(target, count) {
+            unsafe to.copyMemory(from: from, byteCount: count)
+            return count
+        }
+        return unsafe Self.copyInPieces(
+            base, first, end, target, source.base, source.first, source.end, offset, count)
+    }
+
+    /// Where `count` bytes at `offset` lie, if in one piece of the first two buffers.
+    @inlinable
+    @inline(__always)
+    func place(_ offset: Int, _ count: Int) -> UnsafeMutableRawPointer? {
+        guard end > first, total >= count, offset <= total &- count else { return nil }
+        let length = unsafe base[first].iov_len
+        if offset &+ count <= length { return unsafe base[first].iov_base + offset }
+        guard end &- first > 1, offset >= length else { return nil }
+        let rest = offset &- length
+        guard unsafe rest &+ count <= base[first &+ 1].iov_len else { return nil }
+        return unsafe base[first &+ 1].iov_base + rest
+    }
+
+    @usableFromInline
+    @inline(never)
+    static func copyInPieces(
+        _ base: UnsafeMutablePointer<iovec>, _ first: Int, _ end: Int, _ target: Int,
+        _ source: UnsafeMutablePointer<iovec>, _ sourceFirst: Int, _ sourceEnd: Int,
+        _ offset: Int, _ count: Int
+    ) -> Int {
+        var copied = 0
+        unsafe walk(source, sourceFirst, sourceEnd, offset, count) { from, done, length in
+            unsafe walk(base, first, end, target + done, length) { to, before, piece in
+                unsafe memcpy(to, from + before, piece)
+                copied += piece
+            }
+        }
+        return copied
+    }
+
+    /// Adds the buffers of `other` at the end. False, with some of them added, where there is no
+    /// room.
+    public mutating func append(_ other: borrowing IOVectors) -> Bool {
+        for index in other.first..<other.end {
+            guard unsafe append(other.base[index].iov_base, other.base[index].iov_len) else {
+                return false
+            }
+        }
+        return true
+    }
+
     /// Copies `bytes` into the buffers from `offset` on, as far as they reach.
     public func write(_ bytes: Span<UInt8>, at offset: Int) {
         unsafe bytes.withUnsafeBufferPointer { source in
@@ -119,6 +255,19 @@ public struct IOVectors: ~Copyable, Sendable {
             unsafe walk(offset, source.count) { target, done, length in
                 unsafe memcpy(target, start + done, length)
             }
+        }
+    }
+
+    /// The first bytes, `most` at most, copied out once.
+    public func bytes(most: Int) -> [UInt8] {
+        let count = min(most, byteCount)
+        return unsafe [UInt8](unsafeUninitializedCapacity: count) { target, filled in
+            if let start = target.baseAddress {
+                unsafe walk(0, count) { source, done, length in
+                    unsafe memcpy(start + done, source, length)
+                }
+            }
+            filled = count
         }
     }
 
@@ -167,8 +316,16 @@ public struct IOVectors: ~Copyable, Sendable {
     /// Calls `body` for each piece of `length` bytes from `offset` on: its address, the bytes
     /// before it, its length.
     @inline(__always)
-    private func walk(
+    func walk(
         _ offset: Int, _ length: Int, _ body: (UnsafeMutableRawPointer, Int, Int) -> Void
+    ) {
+        unsafe Self.walk(base, first, end, offset, length, body)
+    }
+
+    @inline(__always)
+    static func walk(
+        _ base: UnsafeMutablePointer<iovec>, _ first: Int, _ end: Int, _ offset: Int,
+        _ length: Int, _ body: (UnsafeMutableRawPointer, Int, Int) -> Void
     ) {
         var skip = offset
         var done = 0

@@ -105,6 +105,13 @@ public final class Mapping: @unchecked Sendable {
         }
     }
 
+    /// Copies `count` bytes from one place to another; the two may overlap.
+    public func move(from source: Int, to target: Int, count length: Int) {
+        check(source, length)
+        check(target, length)
+        unsafe memmove(base + target, base + source, length)
+    }
+
     /// Sets `count` bytes to `value`.
     public func fill(_ value: UInt8, at offset: Int, count length: Int) {
         check(offset, length)

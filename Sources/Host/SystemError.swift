@@ -32,4 +32,16 @@ public enum SystemErrorCode {
     public static let noSpace = ENOSPC
     public static let ioError = EIO
     public static let noCall = ENOSYS
+    public static let noDevice = ENODEV
+    /// What a TAP's descriptor says when the device is gone.
+    public static let deviceGone = EBADFD
+    public static let busy = EBUSY
+    public static let tooMany = E2BIG
+    public static let closed = EPIPE
+    public static let reset = ECONNRESET
+    public static let tooLong = EMSGSIZE
+    public static let badAddress = EFAULT
+    public static let noBuffers = ENOBUFS
+    public static let noMemory = ENOMEM
+    public static let nameTooLong = ENAMETOOLONG
 }

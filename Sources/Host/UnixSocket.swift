@@ -93,6 +93,7 @@ public struct UnixSocket: ~Copyable, Sendable {
 }
 
 /// Both ends of a socket pair.
+@frozen
 public struct UnixSocketPair: ~Copyable {
     public var one: UnixSocket
     public var other: UnixSocket

@@ -57,7 +57,9 @@ public struct ProtocolFeatures: OptionSet, Hashable, Sendable {
 
     public static let multiqueue = bit(0)
     public static let logSharedMemory = bit(1)
+    public static let rarp = bit(2)
     public static let replyAck = bit(3)
+    public static let netMTU = bit(4)
     public static let backendRequests = bit(5)
     public static let config = bit(9)
     public static let inflight = bit(12)

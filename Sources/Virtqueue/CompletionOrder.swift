@@ -26,6 +26,10 @@ struct CompletionOrder: ~Copyable {
         end += 1
     }
 
+    /// Undoes the last `take`.
+    @usableFromInline
+    mutating func untake() { end -= 1 }
+
     mutating func finish(_ head: UInt16, written bytes: UInt32) { written[Int(head)] = bytes }
 
     /// The next chain that may go back, if it is done.

@@ -24,6 +24,9 @@ public protocol DeviceQueue: ~Copyable {
     /// after `publish`; with IN_ORDER, not before those that were made available earlier.
     mutating func complete(_ chain: consuming Chain, written: UInt32)
 
+    /// Undoes the `next` that gave this chain, the last one taken and not undone: it comes again.
+    mutating func putBack(_ chain: consuming Chain)
+
     /// Shows the driver everything completed since the last time. Returns whether it wants a call.
     mutating func publish() -> Bool
 

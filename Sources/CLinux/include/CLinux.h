@@ -43,6 +43,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tap.h"
+
 // RWF_DSYNC, which two headers define.
 static const int clinux_write_durably = RWF_DSYNC;
 
@@ -238,6 +240,33 @@ static inline ssize_t clinux_write_vectors(int fd, const struct iovec *vectors, 
                                            off_t offset) {
     ssize_t put = pwritev2(fd, vectors, count, offset, 0);
     return put < 0 ? -errno : put;
+}
+
+// One packet, or as much of a stream as goes. Bytes or -errno.
+static inline ssize_t clinux_read_packet(int fd, const struct iovec *vectors, int count) {
+    ssize_t got = readv(fd, vectors, count);
+    return got < 0 ? -errno : got;
+}
+
+static inline ssize_t clinux_write_packet(int fd, const struct iovec *vectors, int count) {
+    ssize_t put = writev(fd, vectors, count);
+    return put < 0 ? -errno : put;
+}
+
+static inline ssize_t clinux_send_vectors(int socket, struct iovec *vectors, size_t count) {
+    struct msghdr message = {.msg_iov = vectors, .msg_iovlen = count};
+    ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return sent < 0 ? -errno : sent;
+}
+
+static inline ssize_t clinux_receive_bytes(int socket, void *bytes, size_t count) {
+    ssize_t got = recv(socket, bytes, count, MSG_DONTWAIT);
+    return got < 0 ? -errno : got;
+}
+
+// `copy` becomes another number for what `fd` is; what it was before is closed.
+static inline int clinux_replace(int fd, int copy) {
+    return dup3(fd, copy, O_CLOEXEC) < 0 ? -errno : 0;
 }
 
 // tmpfs and ramfs.

@@ -154,6 +154,17 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     }
 
     @inlinable
+    public mutating func putBack(_ chain: consuming Chain) {
+        let id = Int(chain.end())
+        let count = lengths[id]
+        lengths[id] = 0
+        held &-= Int(count)
+        chains &-= 1
+        available.retreat(by: count, size: size)
+        if isInOrder { order.untake() }
+    }
+
+    @inlinable
     @inline(__always)
     public mutating func complete(_ chain: consuming Chain, written: UInt32) {
         let id = chain.end()

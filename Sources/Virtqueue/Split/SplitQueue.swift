@@ -168,6 +168,15 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     }
 
     @inlinable
+    public mutating func putBack(_ chain: consuming Chain) {
+        let head = chain.end()
+        nextIndex &-= 1
+        isInFlight[Int(head)] = false
+        chains &-= 1
+        if isInOrder { order.untake() }
+    }
+
+    @inlinable
     @inline(__always)
     public mutating func complete(_ chain: consuming Chain, written: UInt32) {
         let head = chain.end()
