@@ -44,14 +44,11 @@ public final class BlockDriver {
         self.ram = ram
         self.options = options
         features = try Self.accept(connection.features(), options)
-        if let some = options.protocolFeatures, features.contains(.protocolFeatures) {
-            let offered = try connection.protocolFeaturesOffered()
-            try connection.setProtocolFeatures(offered.intersection(some))
-        }
+        try connection.negotiate(options.protocolFeatures, features)
         arena = ram.allocate(options.arenaBytes, alignment: 4096)
         try connection.tell(.setOwner)
         try connection.setFeatures(features)
-        try shareMemory()
+        try connection.share(ram, bySlots: options.memoryBySlots)
         for index in 0..<options.queues {
             let queue = try queueShape.queue(ram)
             queues.append(queue)
@@ -79,22 +76,9 @@ public final class BlockDriver {
     ) throws(FrontendError) -> Features {
         var accepted = offered.intersection(options.features)
         if options.protocolFeatures == nil { accepted.remove(.protocolFeatures) }
-        let choices: [(Features, Bool)] = [
-            (.packedRing, options.packed), (.inOrder, options.inOrder),
-        ]
-        for (feature, isWanted) in choices {
-            if !isWanted { accepted.remove(feature) }
-            guard !isWanted || accepted.contains(feature) else { throw .notOffered(feature) }
-        }
-        return accepted
-    }
-
-    private func shareMemory() throws(FrontendError) {
-        guard options.memoryBySlots else { return try connection.setMemoryTable(ram) }
-        for region in ram.regions {
-            try connection.addRegion(
-                region.description, descriptor: region.memory.descriptor.raw)
-        }
+        return try accepted.choosing([
+            (.packedRing, isWanted: options.packed), (.inOrder, isWanted: options.inOrder),
+        ])
     }
 
     /// Starts a stopped ring like new, in other memory: as after a reset of the queue.
@@ -111,16 +95,7 @@ public final class BlockDriver {
 
     /// The same for a queue that is not the driver's own: of another thread, say.
     public func start(_ index: Int, _ place: RingPlace, base: UInt32) throws(FrontendError) {
-        let ring = UInt32(index)
-        try connection.setVringNum(ring, UInt32(place.size))
-        try connection.setVringBase(ring, base)
-        try connection.setVringAddress(
-            ring, descriptors: place.descriptors, used: place.used, available: place.available)
-        try connection.setVringFD(.setVringError, ring, place.error)
-        try connection.setVringFD(.setVringCall, ring, place.call)
-        try connection.setVringFD(.setVringKick, ring, place.kick)
-        guard features.contains(.protocolFeatures) else { return }
-        try connection.setVringEnable(ring, 1)
+        try connection.start(index, place, base: base, features)
     }
 
     /// Stops every ring and returns their bases: an index, or a packed ring's `PackedRingBase`.

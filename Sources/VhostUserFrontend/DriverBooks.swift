@@ -14,8 +14,8 @@ struct Offer {
 
 /// The numbers from 0 to `size` - 1 that are free: descriptors of a split ring, ids of a packed
 /// one. The one given back last is taken first; or, in order, each follows the one before it.
-struct FreeNumbers: ~Copyable {
-    private var following: Table<UInt16>
+final class FreeNumbers {
+    private let following: Table<UInt16>
     private var first: UInt16 = 0
     private(set) var count: Int
     private let inOrder: Bool
@@ -27,7 +27,7 @@ struct FreeNumbers: ~Copyable {
     }
 
     /// There must be one.
-    mutating func take() -> UInt16 {
+    func take() -> UInt16 {
         let number = first
         first = following[Int(number)]
         count -= 1
@@ -35,11 +35,11 @@ struct FreeNumbers: ~Copyable {
     }
 
     /// Takes back `count` numbers that were taken in a row, from `first` to `last`.
-    mutating func giveBack(first head: UInt16, last: UInt16, count some: Int) {
+    func giveBack(first head: UInt16, last: UInt16, count some: Int) {
         count += some
         // In order they come back as they went, so the circle is never cut.
         guard !inOrder else { return }
-        following[Int(last)] = first
+        following.set(Int(last), first)
         first = head
     }
 }

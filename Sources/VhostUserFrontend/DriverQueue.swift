@@ -51,7 +51,9 @@ public class DriverQueue {
     /// Signalled by the device when the driver has broken the ring.
     public final let error: EventFD
     /// Chains offered and not yet taken back.
-    public internal(set) final var inFlight = 0
+    public final var inFlight: Int { chainsOut }
+    /// The same. What only this module sees has its exclusivity proven by the compiler.
+    final var chainsOut = 0
 
     final let descriptorPart: RingPart
     final let availablePart: RingPart

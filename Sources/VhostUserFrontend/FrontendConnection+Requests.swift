@@ -97,4 +97,14 @@ extension FrontendConnection {
         let header = Bytes.of(offset) + Bytes.of(UInt32(bytes.count)) + Bytes.of(UInt32(0))
         try tell(.setConfig, header + bytes)
     }
+
+    /// NET_SET_MTU, in bytes.
+    public func setMTU(_ mtu: UInt64) throws(FrontendError) {
+        try tell(.netSetMTU, Bytes.of(mtu))
+    }
+
+    /// SEND_RARP: the back-end announces the guest's MAC address, its first byte first.
+    public func sendRARP(_ address: [UInt8]) throws(FrontendError) {
+        try tell(.sendRARP, address + [UInt8](repeating: 0, count: 8 - min(8, address.count)))
+    }
 }

@@ -51,6 +51,7 @@ extension PackedDriverQueue {
     }
 
     /// With an acquire.
+    @inline(__always)
     public func flags(_ slot: UInt16) -> UInt16 {
         descriptorPart.memory.load16(
             at: offset(slot) + PackedRingLayout.flagsOffset, acquiring: true)
@@ -65,6 +66,7 @@ extension PackedDriverQueue {
     }
 
     /// Whether the device has marked the slot as used in this lap.
+    @inline(__always)
     public func isUsed(_ position: PackedPosition) -> Bool {
         flags(position.slot) & (PackedRingLayout.available | PackedRingLayout.used)
             == position.usedFlags

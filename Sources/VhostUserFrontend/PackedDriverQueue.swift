@@ -32,8 +32,8 @@ public struct PackedPosition: Equatable, Sendable {
 /// The driver's side of a packed virtqueue (virtio 1.3 §2.8). `available` is the driver's event
 /// suppression structure, and `used` the device's.
 public final class PackedDriverQueue: DriverQueue {
-    private var ids: FreeNumbers
-    private var offers: Table<Offer>
+    private let ids: FreeNumbers
+    private let offers: Table<Offer>
     private let tables: IndirectTables
     private var freeEntries: Int
     private var next: PackedPosition
@@ -88,7 +88,8 @@ public final class PackedDriverQueue: DriverQueue {
 
     /// Returns the chain's buffer id.
     public override func offer(_ buffers: Span<DriverBuffer>, token: UInt64) -> UInt16? {
-        let isTable = options.indirect && buffers.count > 1
+        if buffers.count == 1 { return offer(buffers[0], token: token) }
+        let isTable = options.indirect
         let entries = isTable ? 1 : buffers.count
         guard entries > 0, freeEntries >= entries, ids.count > 0 else { return nil }
         let id = ids.take()
@@ -106,14 +107,32 @@ public final class PackedDriverQueue: DriverQueue {
             let bytes = buffers.count * PackedRingLayout.descriptorBytes
             append(.readable(table, bytes), DescriptorFlags.indirect, id: id)
         }
-        offers[Int(id)] = Offer(
-            token: token, writableBytes: writable, entries: UInt16(entries), isOut: true)
+        offers.set(
+            Int(id),
+            Offer(token: token, writableBytes: writable, entries: UInt16(entries), isOut: true))
         freeEntries -= entries
-        inFlight += 1
+        chainsOut += 1
+        return id
+    }
+
+    /// A chain of one buffer, which is what a packet mostly is.
+    @inline(__always)
+    private func offer(_ buffer: DriverBuffer, token: UInt64) -> UInt16? {
+        guard freeEntries > 0, ids.count > 0 else { return nil }
+        let id = ids.take()
+        append(buffer, 0, id: id)
+        offers.set(
+            Int(id),
+            Offer(
+                token: token, writableBytes: buffer.isWritable ? UInt64(buffer.length) : 0,
+                entries: 1, isOut: true))
+        freeEntries -= 1
+        chainsOut += 1
         return id
     }
 
     /// - Parameter flags: NEXT or INDIRECT.
+    @inline(__always)
     private func append(_ buffer: DriverBuffer, _ flags: UInt16, id: UInt16) {
         let slot = next.slot
         let packed = buffer.packedWord(flags | next.availableFlags, id: id)
@@ -186,16 +205,17 @@ public final class PackedDriverQueue: DriverQueue {
         guard UInt64(written) <= offer.writableBytes else {
             throw .device("\(written) bytes written into \(offer.writableBytes)")
         }
-        offers[Int(id)].isOut = false
+        offers.set(Int(id), Offer())
         ids.giveBack(first: id, last: id, count: 1)
         if options.inOrder { oldest = id + 1 == size ? 0 : id + 1 }
         freeEntries += Int(offer.entries)
         nextUsed = nextUsed.advanced(by: offer.entries, in: size)
-        inFlight -= 1
+        chainsOut -= 1
         return (offer.token, written)
     }
 
     /// What the used descriptor at `nextUsed` says, with an id that is out.
+    @inline(__always)
     private func usedDescriptor() throws(FrontendError) -> Batch {
         let offset = offset(nextUsed.slot)
         let memory = descriptorPart.memory

@@ -9,6 +9,15 @@ public struct QueueShape: Sendable {
     /// As SET_VRING_BASE has it; nil for a ring that never ran.
     public var start: UInt32?
 
+    public init(
+        isPacked: Bool, size: UInt16, options: DriverQueue.Options, start: UInt32? = nil
+    ) {
+        self.isPacked = isPacked
+        self.size = size
+        self.options = options
+        self.start = start
+    }
+
     /// A queue of this shape in guest memory of its own; not started.
     public func queue(_ ram: GuestRAM) throws(FrontendError) -> DriverQueue {
         guard isPacked else {

@@ -10,6 +10,7 @@ extension SplitDriverQueue {
     }
 
     /// Puts `head` into the available ring at free-running `index`.
+    @inline(__always)
     public func setAvailable(_ index: UInt16, head: UInt16) {
         store(availablePart, SplitRingLayout.availableRing + Int(index & (size - 1)) * 2, head)
     }
@@ -22,6 +23,7 @@ extension SplitDriverQueue {
         load(availablePart, SplitRingLayout.availableIndex)
     }
 
+    @inline(__always)
     public func usedIndex() -> UInt16 {
         load(usedPart, SplitRingLayout.usedIndex, acquiring: true)
     }
@@ -32,6 +34,7 @@ extension SplitDriverQueue {
     }
 
     /// The used ring's entry at free-running `index`.
+    @inline(__always)
     public func usedEntry(_ index: UInt16) -> (id: UInt32, written: UInt32) {
         let offset = usedEntryOffset(index)
         return (usedPart.memory.load32(at: offset), usedPart.memory.load32(at: offset + 4))

@@ -3,8 +3,8 @@ import VirtioSpec
 
 /// The driver's side of a split virtqueue (virtio 1.3 §2.7).
 public final class SplitDriverQueue: DriverQueue {
-    private var free: FreeNumbers
-    private var offers: Table<Offer>
+    private let free: FreeNumbers
+    private let offers: Table<Offer>
     private let tables: IndirectTables
     /// Free-running: offered, shown to the device, and asked whether to kick for.
     private var offered: UInt16
@@ -46,7 +46,8 @@ public final class SplitDriverQueue: DriverQueue {
 
     /// Returns the chain's head.
     public override func offer(_ buffers: Span<DriverBuffer>, token: UInt64) -> UInt16? {
-        let isTable = options.indirect && buffers.count > 1
+        if buffers.count == 1 { return offer(buffers[0], token: token) }
+        let isTable = options.indirect
         let entries = isTable ? 1 : buffers.count
         guard entries > 0, free.count >= entries else { return nil }
         let head = free.take()
@@ -65,15 +66,35 @@ public final class SplitDriverQueue: DriverQueue {
             let bytes = UInt64(buffers.count * SplitRingLayout.descriptorBytes)
             store(head, table, bytes | UInt64(DescriptorFlags.indirect) << 32)
         }
-        offers[Int(head)] = Offer(
-            token: token, writableBytes: writable, entries: UInt16(entries), last: last,
-            isOut: true)
+        offers.set(
+            Int(head),
+            Offer(
+                token: token, writableBytes: writable, entries: UInt16(entries), last: last,
+                isOut: true))
         setAvailable(offered, head: head)
         offered &+= 1
-        inFlight += 1
+        chainsOut += 1
         return head
     }
 
+    /// A chain of one buffer, which is what a packet mostly is.
+    @inline(__always)
+    private func offer(_ buffer: DriverBuffer, token: UInt64) -> UInt16? {
+        guard free.count > 0 else { return nil }
+        let head = free.take()
+        store(head, buffer.address, buffer.word(next: nil))
+        offers.set(
+            Int(head),
+            Offer(
+                token: token, writableBytes: buffer.isWritable ? UInt64(buffer.length) : 0,
+                entries: 1, last: head, isOut: true))
+        setAvailable(offered, head: head)
+        offered &+= 1
+        chainsOut += 1
+        return head
+    }
+
+    @inline(__always)
     private func store(_ index: UInt16, _ address: UInt64, _ word: UInt64) {
         let offset = descriptorPart.start + Int(index) * SplitRingLayout.descriptorBytes
         descriptorPart.memory.store64(address, at: offset)
@@ -104,8 +125,8 @@ public final class SplitDriverQueue: DriverQueue {
         if finished == reaped {
             finished = usedIndex()
             let ahead = finished &- reaped
-            guard Int(ahead) <= inFlight else {
-                throw .device("used index \(finished): \(ahead) chains, and \(inFlight) are out")
+            guard Int(ahead) <= chainsOut else {
+                throw .device("used index \(finished): \(ahead) chains, and \(chainsOut) are out")
             }
             guard ahead != 0 else {
                 guard !batch.isOpen else { throw .device("a batch longer than the used index") }
@@ -117,14 +138,15 @@ public final class SplitDriverQueue: DriverQueue {
         guard UInt64(written) <= offer.writableBytes else {
             throw .device("\(written) bytes written into \(offer.writableBytes)")
         }
-        offers[Int(head)].isOut = false
+        offers.set(Int(head), Offer())
         free.giveBack(first: head, last: offer.last, count: Int(offer.entries))
         reaped &+= 1
-        inFlight -= 1
+        chainsOut -= 1
         return (offer.token, written)
     }
 
     /// The next entry of the used ring, which names a chain that is out.
+    @inline(__always)
     private func nextUsed() throws(FrontendError) -> (head: UInt16, written: UInt32) {
         let (id, written) = usedEntry(reaped)
         guard id < UInt32(size), offers[Int(id)].isOut else {
