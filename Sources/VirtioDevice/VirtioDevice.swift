@@ -7,6 +7,10 @@ public protocol VirtioDevice: Sendable {
     var features: Features { get }
     /// Queues the device serves, 1 to 256.
     var queueCount: Int { get }
+    /// Queues that follow each other and work together: one worker runs them.
+    var queuesPerGroup: Int { get }
+    /// What GET_QUEUE_NUM is answered with: queues, or for a network device pairs of them.
+    var queueNumber: Int { get }
     /// Entries of the largest queue, a power of two.
     var largestQueue: UInt32 { get }
     /// The configuration space as a driver reads it now, in full.
@@ -18,4 +22,21 @@ public protocol VirtioDevice: Sendable {
     func accept(_ features: Features)
     /// Back to the state before any driver.
     func reset()
+    /// Protocol features that this kind of device adds to the session's.
+    var protocolFeatures: ProtocolFeatures { get }
+    /// Protocol features of the session's that it does without.
+    var protocolFeaturesWithheld: ProtocolFeatures { get }
+    /// NET_SET_MTU: false where that MTU can't be.
+    func setMTU(_ mtu: UInt64) -> Bool
+    /// SEND_RARP: the guest's address, to be announced to its network. False where there is none.
+    func announce(mac: UInt64) -> Bool
+}
+
+extension VirtioDevice {
+    public var queuesPerGroup: Int { 1 }
+    public var queueNumber: Int { queueCount }
+    public var protocolFeatures: ProtocolFeatures { [] }
+    public var protocolFeaturesWithheld: ProtocolFeatures { [] }
+    public func setMTU(_ mtu: UInt64) -> Bool { false }
+    public func announce(mac: UInt64) -> Bool { false }
 }
