@@ -18,6 +18,8 @@ public enum Message: Equatable, Sendable {
     case setProtocolFeatures(ProtocolFeatures)
     case getQueueCount
     case setVringEnable(VringState)
+    case sendRARP(UInt64)
+    case netSetMTU(UInt64)
     case setBackendRequestFD
     case getConfig(ConfigAccess)
     case setConfig(ConfigAccess)
@@ -108,6 +110,8 @@ extension Message {
             return .setProtocolFeatures(ProtocolFeatures(rawValue: reader.u64()))
         case .getQueueCount: return .getQueueCount
         case .setVringEnable: return .setVringEnable(reader.vringState())
+        case .sendRARP: return .sendRARP(reader.u64())
+        case .netSetMTU: return .netSetMTU(reader.u64())
         case .setBackendRequestFD: return .setBackendRequestFD
         case .getConfig: return .getConfig(reader.config())
         case .setConfig: return .setConfig(reader.config())

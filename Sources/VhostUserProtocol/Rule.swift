@@ -62,6 +62,8 @@ public struct Rule: Sendable {
         .setProtocolFeatures: Rule(.bytes(8)),
         .getQueueCount: Rule(.bytes(0), 0...0, .feature(.multiqueue), .inKind),
         .setVringEnable: Rule(.bytes(8), 0...0, .protocolFeatures),
+        .sendRARP: Rule(.bytes(8), 0...0, .feature(.rarp)),
+        .netSetMTU: Rule(.bytes(8), 0...0, .feature(.netMTU)),
         .setBackendRequestFD: Rule(.bytes(0), 1...1, .feature(.backendRequests)),
         .getConfig: Rule(.config, 0...0, .feature(.config), .inKind),
         .setConfig: Rule(.config, 0...0, .feature(.config)),

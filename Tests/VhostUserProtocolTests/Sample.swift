@@ -117,6 +117,9 @@ extension Sample {
             .setProtocolFeatures(ProtocolFeatures(rawValue: 0x0123_4567_89ab_cdef))),
         Sample(.getQueueCount, [], 0...0, .bit(0), .getQueueCount),
         Sample(.setVringEnable, state, 0...0, .bit30, .setVringEnable(stateValue)),
+        Sample(.sendRARP, number, 0...0, .bit(2), .sendRARP(0x0123_4567_89ab_cdef)),
+        Sample(
+            .netSetMTU, [0x28, 0x23, 0, 0, 0, 0, 0, 0], 0...0, .bit(4), .netSetMTU(9000)),
         Sample(.setBackendRequestFD, [], 1...1, .bit(5), .setBackendRequestFD),
         Sample(.getConfig, config, 0...0, .bit(9), .getConfig(configValue)),
         Sample(.setConfig, config, 0...0, .bit(9), .setConfig(configValue)),
