@@ -16,6 +16,11 @@ func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies + [arguments, logging], swiftSettings: strict)
+}
+
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
@@ -24,6 +29,8 @@ let package = Package(
     name: "ringway",
     products: [
         .executable(name: "ringway-blk", targets: ["ringway-blk"]),
+        .executable(name: "ringway-net", targets: ["ringway-net"]),
+        .executable(name: "ringway-switch", targets: ["ringway-switch"]),
         .library(name: "VhostUserServer", targets: ["VhostUserServer"]),
         .library(name: "VhostUserFrontend", targets: ["VhostUserFrontend", "Host", "VirtioSpec"]),
         // The ring engine alone, for measuring it.
@@ -47,24 +54,36 @@ let package = Package(
         // L3: rings and messages, pure.
         room("Virtqueue", ["GuestMemory", "Host", "VirtioSpec"]),
         room("VhostUserProtocol", ["VirtioSpec"]),
-        // L4, L5: what a device is, and the block device.
+        // L4, L5: what a device is, and the devices.
         room("VirtioDevice", ["VirtioSpec"]),
         room("VirtioBlock", ["VirtioDevice", "Host", "VirtioSpec"]),
-        // L6: where the bytes are kept.
+        room("VirtioNet", ["VirtioDevice", "Host", "VirtioSpec"]),
+        // L6: where the bytes are kept, and where packets go.
         room("BlockStores", ["Host"]),
+        room("NetPorts", ["VirtioNet", "Host", "VirtioSpec"]),
+        room("EthernetSwitch", ["VirtioNet", "Host", "VirtioSpec"]),
         // L7: sessions and workers.
         room(
             "VhostUserServer",
             [
-                "BlockStores", "GuestMemory", "Host", "VhostUserProtocol", "VirtioBlock",
-                "VirtioDevice", "VirtioSpec", "Virtqueue", logging,
+                "BlockStores", "EthernetSwitch", "GuestMemory", "Host", "NetPorts",
+                "VhostUserProtocol", "VirtioBlock", "VirtioDevice", "VirtioNet", "VirtioSpec",
+                "Virtqueue", logging,
             ]),
-        .executableTarget(
-            name: "ringway-blk",
-            dependencies: [
-                "BlockStores", "Host", "VhostUserServer", "VirtioBlock", arguments, logging,
-            ],
-            swiftSettings: strict),
+        // The programs, and what their command lines have in common.
+        room("CommandLineOptions", ["Host", "VhostUserServer", arguments, logging]),
+        program(
+            "ringway-blk",
+            ["BlockStores", "CommandLineOptions", "Host", "VhostUserServer", "VirtioBlock"]),
+        program(
+            "ringway-net",
+            ["CommandLineOptions", "Host", "NetPorts", "VhostUserServer", "VirtioNet"]),
+        program(
+            "ringway-switch",
+            [
+                "CommandLineOptions", "EthernetSwitch", "Host", "NetPorts", "VhostUserServer",
+                "VirtioNet", "VirtioSpec",
+            ]),
         // Beside: the other end of the socket and of the ring. It shares nothing with the rooms above Host.
         room("VhostUserFrontend", ["Host", "VirtioSpec"]),
         .target(name: "Randomness", path: "Tests/Randomness", swiftSettings: strict),
@@ -75,11 +94,17 @@ let package = Package(
         tests(
             "VhostUserServerTests",
             [
-                "VhostUserServer", "BlockStores", "VirtioBlock", "VhostUserFrontend", "Host",
-                "VirtioSpec", "ringway-blk", logging, "Randomness",
+                "VhostUserServer", "BlockStores", "EthernetSwitch", "NetPorts", "VirtioBlock",
+                "VirtioNet", "VhostUserFrontend", "Host", "VirtioSpec", "ringway-blk", logging,
+                "Randomness",
             ]),
         tests("VhostUserProtocolTests", ["VhostUserProtocol", "VirtioSpec", "Randomness"]),
         tests("BlockStoresTests", ["BlockStores", "Host"]),
+        tests("VirtioNetTests", ["VirtioNet", "Host", "VirtioSpec", "Randomness"]),
+        tests(
+            "NetPortsTests",
+            ["NetPorts", "VirtioNet", "Host", "CLinux", "VirtioSpec", "Randomness"]),
+        tests("EthernetSwitchTests", ["EthernetSwitch", "VirtioNet", "VirtioSpec", "Randomness"]),
         tests("RingwayBlkTests", ["ringway-blk", "VhostUserFrontend", "Host", "VirtioSpec"]),
         tests(
             "VhostUserFrontendTests", ["VhostUserFrontend", "Host", "VirtioSpec", "Randomness"]),

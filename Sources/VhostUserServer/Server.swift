@@ -1,5 +1,6 @@
 import Host
 import Logging
+import VirtioDevice
 
 /// Where front-ends come from.
 public enum Endpoint: ~Copyable, Sendable {
@@ -12,8 +13,9 @@ public enum Endpoint: ~Copyable, Sendable {
 }
 
 /// Serves one device to one front-end after the other, until told to end.
-public struct Server: ~Copyable {
+public struct Server: ~Copyable, Sendable {
     private let pool: WorkerPool
+    private let workers: DeviceWorkers
     private let logger: Logger
     /// Readable when the process is to end.
     private let termination: OwnedFD
@@ -22,24 +24,58 @@ public struct Server: ~Copyable {
 
     /// - Parameters:
     ///   - engine: what runs the device's queues.
+    ///   - service: what the engines work for.
     ///   - termination: readable when the server is to end.
     public init<Engine: QueueEngine & ~Copyable>(
-        _ engine: Engine.Type, _ device: Engine.Device, _ options: WorkerOptions,
+        _ engine: Engine.Type, _ service: Engine.Device, _ device: any VirtioDevice,
+        _ options: WorkerOptions,
         termination: consuming OwnedFD,
         endsOnDisconnect: Bool = false, logger: Logger
     ) throws(SystemError) {
-        pool = WorkerPool(engine, device, options, try Trouble(), logger)
+        let pool = WorkerPool(
+            engine, service, like: device, deviceCount: 1, options, logger)
+        workers = try DeviceWorkers(device, in: pool)
+        self.pool = pool
         self.termination = termination
         self.endsOnDisconnect = endsOnDisconnect
         self.logger = logger
     }
 
+    /// Serves one of the devices of `pool`, which ends with others.
+    init(
+        _ device: any VirtioDevice, number: Int, in pool: WorkerPool,
+        termination: consuming OwnedFD, logger: Logger
+    ) throws(SystemError) {
+        workers = try DeviceWorkers(device, number: number, in: pool)
+        self.pool = pool
+        self.termination = termination
+        endsOnDisconnect = false
+        self.logger = logger
+    }
+
+    /// Serves a device whose engines need nothing but the device.
+    public init<Engine: QueueEngine & ~Copyable>(
+        _ engine: Engine.Type, _ device: Engine.Device, _ options: WorkerOptions,
+        termination: consuming OwnedFD,
+        endsOnDisconnect: Bool = false, logger: Logger
+    ) throws(SystemError) where Engine.Device: VirtioDevice {
+        try self.init(
+            engine, device, device, options, termination: termination,
+            endsOnDisconnect: endsOnDisconnect, logger: logger)
+    }
+
     /// Milliseconds that workers have to finish what is in flight when the process is to end.
-    private static var farewellMilliseconds: Int { 700 }
+    static var farewellMilliseconds: Int { 700 }
     private static var retryMilliseconds: Int32 { 1000 }
 
     /// Returns when a signal asked for the end, or when the last front-end has gone that may come.
     public func run(_ endpoint: consuming Endpoint) {
+        runSessions(endpoint)
+        pool.end(milliseconds: Self.farewellMilliseconds)
+    }
+
+    /// Runs one session after the other; the workers run on.
+    func runSessions(_ endpoint: consuming Endpoint) {
         // A call whose pipe nobody reads any more must not end the program around us.
         Signals.ignoreBrokenPipes()
         switch consume endpoint {
@@ -47,7 +83,6 @@ public struct Server: ~Copyable {
         case .connected(let socket): _ = serve(socket)
         case .connect(let path): runConnecting(path)
         }
-        pool.end(milliseconds: Self.farewellMilliseconds)
     }
 
     private func runListening(_ listener: borrowing UnixListener) {
@@ -95,9 +130,9 @@ public struct Server: ~Copyable {
     /// Serves one front-end. Returns false when the process is to end.
     private func serve(_ socket: consuming UnixSocket) -> Bool {
         let channel = MessageChannel(
-            socket, termination: termination.raw, trouble: pool.trouble)
+            socket, termination: termination.raw, trouble: workers.trouble)
         logger.info("front-end connected\(channel.peer.map { " (pid \($0))" } ?? "")")
-        let session = Session(pool, termination: termination.raw, logger)
+        let session = Session(workers, termination: termination.raw, logger)
         switch session.serve(channel) {
         case .terminated: return false
         case .disconnected: logger.info("front-end disconnected")

@@ -1,4 +1,5 @@
 import BlockStores
+import CommandLineOptions
 import VirtioBlock
 
 /// What is printed once at start: what is served, and how to attach a VMM to it.

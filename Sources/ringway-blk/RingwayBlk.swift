@@ -1,12 +1,13 @@
 import ArgumentParser
 import BlockStores
+import CommandLineOptions
 import Host
 import Logging
 import VhostUserServer
 import VirtioBlock
 
 @main
-struct RingwayBlk: ParsableCommand {
+struct RingwayBlk: Program {
     static let configuration = CommandConfiguration(
         commandName: "ringway-blk",
         abstract: "Serves a disk to a virtual machine over vhost-user.",
@@ -34,30 +35,11 @@ struct RingwayBlk: ParsableCommand {
     @Flag(help: "Print what this program can do, as JSON, and exit.")
     var printCapabilities = false
 
-    static func main() {
-        // By convention everything else on the command line is ignored.
-        if CommandLine.arguments.contains("--print-capabilities") {
-            return print(#"{"type":"block","features":["read-only","blk-file"]}"#)
-        }
-        do {
-            var command = try Self.parseAsRoot()
-            try command.run()
-        } catch {
-            guard Self.exitCode(for: error) != .success else { Self.exit(withError: error) }
-            // One line, whatever went wrong.
-            let text = Self.message(for: error).split(separator: "\n").joined(separator: " ")
-            StandardError.write("ringway-blk: \(text)\n")
-            Self.exit(withError: ExitCode.failure)
-        }
-    }
+    static let capabilities = #"{"type":"block","features":["read-only","blk-file"]}"#
+
+    static func main() { start() }
 
     func run() throws {
-        let logLevel = logLevel
-        LoggingSystem.bootstrap { label in
-            var handler = StreamLogHandler.standardError(label: label)
-            handler.logLevel = logLevel
-            return handler
-        }
         switch try disk.uri() {
         case .raw(let path):
             let options = RawStore.Options(
@@ -80,14 +62,7 @@ struct RingwayBlk: ParsableCommand {
     ) throws {
         let options = try disk.options(for: store, suitableBlockSize: suitableBlockSize)
         let workerOptions = try workers.options()
-        // Before any thread is started, so that none of them is the one a signal picks.
-        let termination = try Signals.termination()
-        Limits.raiseDescriptors()
-        // Without io_uring nothing would work, and it is better to hear that now.
-        do { _ = try IORing(depth: 8) } catch {
-            throw ValidationError(
-                "\(error); is io_uring forbidden here (kernel.io_uring_disabled)?")
-        }
+        let termination = try prepare()
         let endpoint = try socket.endpoint()
         let server = try Server(
             BlockEngine<Lane>.self, BlockService(BlockDevice(options), on: store), workerOptions,
@@ -98,5 +73,3 @@ struct RingwayBlk: ParsableCommand {
         server.run(endpoint)
     }
 }
-
-extension Logger.Level: @retroactive ExpressibleByArgument {}

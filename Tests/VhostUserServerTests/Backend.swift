@@ -77,7 +77,7 @@ final class Backend: Sendable {
 }
 
 /// Carries a listener into the thread that serves it.
-private final class Handed: Sendable {
+final class Handed: Sendable {
     private let listener: Mutex<UnixListener?>
     init(_ listener: consuming Mutex<UnixListener?>) { self.listener = listener }
     func take() -> UnixListener? { listener.withLock { $0.take() } }

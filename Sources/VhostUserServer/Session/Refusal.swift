@@ -21,6 +21,8 @@ enum Refusal: Error, Equatable {
     case descriptorUnexpected
     case descriptorKind
     case configuration(offset: UInt32, count: Int)
+    case announcement
+    case mtu(UInt64)
     case worker(SystemError)
     /// The process is ending; nothing was decided.
     case interrupted
@@ -55,6 +57,8 @@ extension Refusal: CustomStringConvertible {
         case .descriptorUnexpected: "a descriptor came though none is announced"
         case .configuration(let offset, let count):
             "no writable configuration field of \(count) bytes at offset \(offset)"
+        case .announcement: "an address to announce, of a device that has no network"
+        case .mtu(let mtu): "an MTU of \(mtu), of a device that can't have it (see --mtu)"
         case .worker(let error): "a worker could not start: \(error)"
         case .interrupted: "this process is ending"
         }

@@ -124,7 +124,8 @@ extension Session {
         let start = QueueStart(
             addresses: addresses, size: size, base: base, features: negotiated.features,
             map: map, kick: vring.kick.take(), call: vring.call.take(),
-            error: vring.error?.duplicate(), isEnabled: vring.isEnabled)
+            error: vring.error?.duplicate(), isEnabled: vring.isEnabled,
+            trouble: workers.trouble)
         // Its descriptors are the worker's now: where it fails they are gone, and the ring is stopped.
         vring.isStarted = false
         try tell(vring, .start(start))

@@ -9,7 +9,7 @@ import VirtioSpec
 /// and the answers they get. Runs on the control thread alone; workers own the rings that run.
 final class Session {
     let device: any VirtioDevice
-    let workers: WorkerPool
+    let workers: DeviceWorkers
     let logger: Logger
     /// Readable when this process is to end.
     let termination: Int32
@@ -24,7 +24,7 @@ final class Session {
     private var refusals = 0
     private static let refusalsSaid = 20
 
-    init(_ workers: WorkerPool, termination: Int32, _ logger: Logger) {
+    init(_ workers: DeviceWorkers, termination: Int32, _ logger: Logger) {
         device = workers.device
         self.workers = workers
         self.logger = logger
@@ -32,10 +32,10 @@ final class Session {
         vrings = (0..<workers.device.queueCount).map { Vring(index: $0) }
     }
 
-    static var protocolFeaturesOffered: ProtocolFeatures {
-        [
+    var protocolFeaturesOffered: ProtocolFeatures {
+        device.protocolFeatures.union([
             .multiqueue, .replyAck, .backendRequests, .config, .resetDevice, .memorySlots, .status,
-        ]
+        ]).subtracting(device.protocolFeaturesWithheld)
     }
 
     var featuresOffered: Features {
@@ -135,9 +135,13 @@ final class Session {
         case .setVringCall(let target): try setCall(target, &descriptors)
         case .setVringError(let target): try setError(target, &descriptors)
         case .setVringEnable(let state): try setEnable(state)
-        case .getProtocolFeatures: return .number(Self.protocolFeaturesOffered.rawValue)
+        case .getProtocolFeatures: return .number(protocolFeaturesOffered.rawValue)
         case .setProtocolFeatures(let features): try setProtocolFeatures(features)
-        case .getQueueCount: return .number(UInt64(vrings.count))
+        case .getQueueCount: return .number(UInt64(device.queueNumber))
+        case .sendRARP(let mac):
+            guard device.announce(mac: mac) else { throw .announcement }
+        case .netSetMTU(let mtu):
+            guard device.setMTU(mtu) else { throw .mtu(mtu) }
         // Nothing is sent there yet, so it is closed: kept, it could be the other end of this very
         // connection, whose end we would then never see.
         case .setBackendRequestFD: break
@@ -175,7 +179,7 @@ final class Session {
     }
 
     private func setProtocolFeatures(_ features: ProtocolFeatures) throws(Refusal) {
-        let unknown = features.subtracting(Self.protocolFeaturesOffered)
+        let unknown = features.subtracting(protocolFeaturesOffered)
         guard unknown.isEmpty else { throw .protocolFeatures(unknown) }
         negotiated.protocolFeatures = features
     }

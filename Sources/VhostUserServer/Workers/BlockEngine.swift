@@ -62,7 +62,7 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
     private var ranges: Table<BlockRange>
 
     public init(
-        _ service: BlockService<Lane.Store>, slots: Int, tags: UInt64
+        _ service: BlockService<Lane.Store>, _: QueuePlace, slots: Int, tags: UInt64
     ) throws(SystemError) {
         lane = try Lane(service.store, slots: slots, tags: tags, buffers: QueueLimits.buffers)
         block = service.block

@@ -23,8 +23,8 @@ struct Patience {
     mutating func worked() { idleSince = 0 }
 
     /// There was none. Whether it is time to sleep, `now` in nanoseconds.
-    mutating func isOver(_ now: UInt64, inFlight: Int) -> Bool {
-        guard inFlight == 0 else {
+    mutating func isOver(_ now: UInt64, isWaitedFor: Bool) -> Bool {
+        guard !isWaitedFor else {
             idleSince = 0
             return true
         }

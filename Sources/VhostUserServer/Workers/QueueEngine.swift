@@ -1,17 +1,21 @@
 import GuestMemory
 import Host
-import VirtioDevice
+import Logging
 import Virtqueue
 
 /// What a worker runs on a queue: it turns chains into the device's work and back. Made on the
 /// worker's thread when a queue starts, and dropped when it stops.
 public protocol QueueEngine: ~Copyable, SendableMetatype {
-    associatedtype Device: VirtioDevice
+    /// The device, or what several have in common, as all threads see it.
+    associatedtype Device: Sendable
 
     /// - Parameters:
+    ///   - place: which of the device's queues it is, and where on its worker.
     ///   - slots: the queue's size; a chain's head is its slot.
     ///   - tags: added to a slot, it makes the tag under which the slot's operations go to the ring.
-    init(_ device: Device, slots: Int, tags: UInt64) throws(SystemError)
+    init(
+        _ device: Device, _ place: QueuePlace, slots: Int, tags: UInt64
+    ) throws(SystemError)
 
     /// Chains taken and not yet given back.
     var inFlight: Int { get }
@@ -29,6 +33,51 @@ public protocol QueueEngine: ~Copyable, SendableMetatype {
 
     /// Whether anything in flight still uses memory of `mapping`.
     mutating func touches(_ mapping: Mapping) -> Bool
+
+    /// Whether what it waits for wakes the worker without the driver's doing: then the queue is not
+    /// watched.
+    var isWaitedFor: Bool { get }
+
+    /// Whether it serves a queue that the driver has disabled, in its own way.
+    var servesDisabled: Bool { get }
+
+    /// The queue is left alone from here on: asks for what is to wake it. Returns whether that is
+    /// the driver's kick.
+    mutating func fallAsleep(_ ring: inout IORing) -> Bool
+
+    /// The queue has stopped: takes back what it asked for.
+    mutating func stop(_ ring: inout IORing)
+
+    /// A breath of the queue `number` of a worker's `queues`. Returns whether there was anything.
+    static func breathe(
+        _ number: Int, _ queues: inout Table<RunningQueue<Self>?>, _ ring: inout IORing,
+        _ logger: Logger
+    ) -> Bool
+}
+
+extension QueueEngine where Self: ~Copyable {
+    public var isWaitedFor: Bool { inFlight > 0 }
+    public var servesDisabled: Bool { false }
+
+    public mutating func fallAsleep(_ ring: inout IORing) -> Bool { true }
+
+    public mutating func stop(_ ring: inout IORing) {}
+
+    @inline(__always)
+    public static func breathe(
+        _ number: Int, _ queues: inout Table<RunningQueue<Self>?>, _ ring: inout IORing,
+        _ logger: Logger
+    ) -> Bool {
+        queues[number]?.breathe(&ring, logger) ?? false
+    }
+}
+
+/// Which queue of its device a queue is, and which it is among those of its worker.
+public struct QueuePlace: Sendable {
+    /// Of the devices that the workers serve.
+    public let device: Int
+    public let queue: Int
+    public let local: Int
 }
 
 /// What happened on a queue since it was started. Kept by its worker alone.
@@ -42,6 +91,8 @@ public struct QueueCounters: Equatable, Sendable {
     public var unsupported: UInt64 = 0
     /// Without room for an answer: given back empty.
     public var malformed: UInt64 = 0
+    /// Packets that found no room, or nobody to take them.
+    public var dropped: UInt64 = 0
     /// The queue was latched: 0 or 1.
     public var violations: UInt64 = 0
     public var kicks: UInt64 = 0

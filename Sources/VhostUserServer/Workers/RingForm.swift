@@ -1,5 +1,7 @@
 import GuestMemory
 import Host
+import NetPorts
+import VirtioNet
 import VirtioSpec
 import Virtqueue
 
@@ -13,6 +15,12 @@ struct RingForm: ~Copyable {
 
     init(_ start: borrowing QueueStart) throws(RingPlacementFault) {
         addresses = start.addresses
+        guard !start.isWithoutRing else {
+            split = nil
+            packed = nil
+            isPacked = false
+            return
+        }
         isPacked = start.features.contains(.packedRing)
         if isPacked {
             let ring = try PackedRingMemory(start.map, addresses, size: start.size)
@@ -79,6 +87,163 @@ struct RingForm: ~Copyable {
         } else {
             split?.complete(slot: slot, result: result, &engine, &ring)
         }
+    }
+
+    // Network queues. Each form has its own copy of what a packet goes through.
+
+    mutating func pass(
+        to target: inout RingForm, _ sender: inout NetEngine, _ memory: inout GuestMemory,
+        _ receiver: inout NetEngine, _ receiverMemory: inout GuestMemory
+    ) -> PassResult {
+        let result =
+            switch (isPacked, target.isPacked) {
+            case (false, false):
+                split?.pass(
+                    to: &target.split, &sender, &memory, &receiver, &receiverMemory)
+            case (false, true):
+                split?.pass(
+                    to: &target.packed, &sender, &memory, &receiver, &receiverMemory)
+            case (true, false):
+                packed?.pass(
+                    to: &target.split, &sender, &memory, &receiver, &receiverMemory)
+            case (true, true):
+                packed?.pass(
+                    to: &target.packed, &sender, &memory, &receiver, &receiverMemory)
+            }
+        return result ?? PassResult()
+    }
+
+    mutating func discard(
+        _ engine: inout NetEngine, _ memory: inout GuestMemory
+    ) -> PassResult {
+        let result =
+            isPacked
+            ? packed?.discard(&engine, &memory)
+            : split?.discard(&engine, &memory)
+        return result ?? PassResult()
+    }
+
+    mutating func generate(
+        _ bytes: Int, _ engine: inout NetEngine, _ memory: inout GuestMemory
+    ) -> PassResult {
+        let result =
+            isPacked
+            ? packed?.generate(bytes, &engine, &memory)
+            : split?.generate(bytes, &engine, &memory)
+        return result ?? PassResult()
+    }
+
+    mutating func send(
+        to tap: TapPort, _ pair: Int, _ engine: inout NetEngine, _ memory: inout GuestMemory
+    ) -> PassResult {
+        let result =
+            isPacked
+            ? packed?.send(to: tap, pair, &engine, &memory)
+            : split?.send(to: tap, pair, &engine, &memory)
+        return result ?? PassResult()
+    }
+
+    mutating func receive(
+        from tap: TapPort, _ pair: Int, _ engine: inout NetEngine, _ memory: inout GuestMemory
+    ) -> PassResult {
+        let result =
+            isPacked
+            ? packed?.receive(from: tap, pair, &engine, &memory)
+            : split?.receive(from: tap, pair, &engine, &memory)
+        return result ?? PassResult()
+    }
+
+    mutating func send(
+        to link: inout PasstLink, _ engine: inout NetEngine, _ memory: inout GuestMemory
+    ) -> PassResult {
+        let result =
+            isPacked
+            ? packed?.send(to: &link, &engine, &memory)
+            : split?.send(to: &link, &engine, &memory)
+        return result ?? PassResult()
+    }
+
+    mutating func receive(
+        from link: inout PasstLink, _ engine: inout NetEngine, _ memory: inout GuestMemory
+    ) -> PassResult {
+        let result =
+            isPacked
+            ? packed?.receive(from: &link, &engine, &memory)
+            : split?.receive(from: &link, &engine, &memory)
+        return result ?? PassResult()
+    }
+
+    mutating func obey(
+        _ engine: inout NetEngine, _ memory: inout GuestMemory
+    ) -> PassResult {
+        let result =
+            isPacked
+            ? packed?.obey(&engine, &memory)
+            : split?.obey(&engine, &memory)
+        return result ?? PassResult()
+    }
+
+    func hasAvailable() -> Bool {
+        isPacked ? packed?.hasAvailable() ?? false : split?.hasAvailable() ?? false
+    }
+
+    mutating func complete(_ chain: consuming Chain) {
+        if isPacked {
+            packed?.complete(chain, written: 0)
+        } else {
+            split?.complete(chain, written: 0)
+        }
+    }
+
+    mutating func takeFrame(
+        _ engine: inout NetEngine, _ memory: inout GuestMemory, _ breath: inout SwitchBreath
+    ) {
+        if isPacked {
+            packed?.takeFrame(&engine, &memory, &breath)
+        } else {
+            split?.takeFrame(&engine, &memory, &breath)
+        }
+    }
+
+    mutating func forward(
+        to target: inout RingForm, _ port: Int, _ sender: inout NetEngine,
+        _ memory: inout GuestMemory, _ receiver: inout NetEngine,
+        _ receiverMemory: inout GuestMemory, _ breath: inout SwitchBreath
+    ) {
+        switch (isPacked, target.isPacked) {
+        case (false, false):
+            split?.forward(
+                to: &target.split, port, &sender, &memory, &receiver, &receiverMemory, &breath)
+        case (false, true):
+            split?.forward(
+                to: &target.packed, port, &sender, &memory, &receiver, &receiverMemory, &breath)
+        case (true, false):
+            packed?.forward(
+                to: &target.split, port, &sender, &memory, &receiver, &receiverMemory, &breath)
+        case (true, true):
+            packed?.forward(
+                to: &target.packed, port, &sender, &memory, &receiver, &receiverMemory, &breath)
+        }
+    }
+
+    /// Puts the packet in `scratch.source`, which is without its header, into the ring.
+    mutating func putOtherwise(
+        _ header: NetHeader, _ bytes: Int, from gives: NetOffloads, _ engine: inout NetEngine,
+        _ memory: inout GuestMemory, _ scratch: inout NetScratch
+    ) -> QueueViolation? {
+        let takes = engine.net.guestTakes
+        do throws(QueueViolation) {
+            if isPacked {
+                try packed?.putOtherwise(
+                    header, 0, bytes, from: gives, takes, engine.shape, &engine.counters, &memory,
+                    &scratch)
+            } else {
+                try split?.putOtherwise(
+                    header, 0, bytes, from: gives, takes, engine.shape, &engine.counters, &memory,
+                    &scratch)
+            }
+            return nil
+        } catch { return error }
     }
 
     mutating func publish() -> Bool {

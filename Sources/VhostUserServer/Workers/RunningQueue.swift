@@ -5,15 +5,17 @@ import Virtqueue
 
 /// A queue while a worker runs it: the ring, its engine, the memory it sees, and the descriptors by
 /// which the two sides notify each other.
-struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
-    private var form: RingForm
-    private var engine: Engine
-    private var memory: GuestMemory
+public struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
+    var form: RingForm
+    var engine: Engine
+    var memory: GuestMemory
+    /// By which the session is ended that the queue belongs to.
+    private let trouble: Trouble
     private var kick: Notification?
     private var call: Notification?
     private var error: Notification?
 
-    /// A disabled ring takes nothing: for a disk there is no way to serve without side effects.
+    /// A disabled ring takes nothing where its engine knows no way to serve it without side effects.
     var isEnabled: Bool
     var isStopping = false
     /// Mappings that are gone from memory and may still be in use by what is in flight; held, and
@@ -43,6 +45,7 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
         self.engine = engine
         self.patience = patience
         memory = GuestMemory(start.map)
+        trouble = start.trouble
         isEnabled = start.isEnabled
         kick = start.kick
         call = start.call
@@ -51,12 +54,15 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
         signalCall()
     }
 
-    private var mayTake: Bool { isEnabled && !isStopping && !isLost && misplaced == nil }
+    var mayTake: Bool {
+        (isEnabled || engine.servesDisabled) && !isStopping && !isLost && misplaced == nil
+    }
 
-    /// Takes nothing more where some of the guest's memory was found missing; true then.
-    mutating func stopIfLost() -> Bool {
+    /// Takes nothing more, and asks for its session's end, where some of the guest's memory was
+    /// found missing.
+    mutating func stopIfLost() {
         isLost = isLost || memory.map.allMappings.contains { $0.isLost }
-        return isLost
+        if isLost { trouble.event.signal() }
     }
 
     /// One breath: take what is there, then show what is done. Returns whether there was anything.
@@ -69,17 +75,26 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
                 report(error, logger)
             }
         }
-        if form.publish() { signalCall() }
+        show()
         reportStoreError(logger)
         if worked { patience.worked() }
         return worked
     }
 
+    /// Shows the driver what is done.
+    @inline(__always)
+    mutating func show() {
+        if form.publish() { signalCall() }
+    }
+
+    /// There was work, though not by a breath of its own.
+    mutating func worked() { patience.worked() }
+
     mutating func complete(slot: Int, result: Int32, _ ring: inout IORing) {
         form.complete(slot: slot, result: result, &engine, &ring)
     }
 
-    private mutating func report(_ violation: QueueViolation, _ logger: Logger) {
+    mutating func report(_ violation: QueueViolation, _ logger: Logger) {
         engine.counters.violations &+= 1
         logger.error("the driver broke the ring; the queue takes nothing more: \(violation)")
         error?.signal()
@@ -103,7 +118,8 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
 
     /// Leaves the queue to its kick. Returns false where there is work already.
     mutating func fallAsleep(_ ring: inout IORing) -> Bool {
-        if mayTake {
+        let wantsKick = engine.fallAsleep(&ring)
+        if mayTake, wantsKick {
             if form.requestKicks() {
                 form.suppressKicks()
                 return false
@@ -111,6 +127,8 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
             if !isWaitingForKick, let raw = kick?.raw {
                 isWaitingForKick = ring.waitForInput(raw, tag: kickTag)
             }
+        } else if mayTake {
+            form.suppressKicks()
         }
         isAsleep = true
         return true
@@ -118,7 +136,7 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
 
     /// Whether it has had nothing for as long as it is worth watching, `now` in nanoseconds.
     mutating func isTimeToSleep(_ now: UInt64) -> Bool {
-        patience.isOver(now, inFlight: engine.inFlight)
+        patience.isOver(now, isWaitedFor: engine.isWaitedFor)
     }
 
     /// The worker looks at the queue again, for a kick or for a completion.
@@ -131,7 +149,7 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
 
     /// Whether nobody will tell us of new chains: the front-end gave no kick descriptor, or a dead
     /// one. Then the ring is looked at from time to time.
-    var mustLook: Bool { mayTake && kick == nil }
+    var mustLook: Bool { mayTake && kick == nil && !engine.isWaitedFor }
 
     /// The wait for a kick under `tag` has ended. False where it was on a descriptor since replaced.
     mutating func kicked(_ tag: UInt64, result: Int32, _ logger: Logger) -> Bool {
@@ -208,6 +226,7 @@ struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
         // Whoever runs the ring next finds it as a driver makes it.
         _ = form.requestKicks()
         setKick(nil, tag: kickTag, &ring)
+        engine.stop(&ring)
         return .stopped(base: form.vringBase, engine.counters)
     }
 }

@@ -46,12 +46,14 @@ final class Worker: Sendable {
     /// Starts the thread that will run up to `queues` queues of `device` with engines of type
     /// `Engine`, on the processor `cpu` if one is named.
     init<Engine: QueueEngine & ~Copyable>(
-        _ engine: Engine.Type, _ device: Engine.Device, number: Int, queues: Int, cpu: Int32?,
-        _ options: WorkerOptions, _ trouble: Trouble, _ logger: Logger
+        _ engine: Engine.Type, _ device: Engine.Device, number: Int, queues: Int, depth: Int,
+        cpu: Int32?,
+        _ options: WorkerOptions, _ logger: Logger
     ) throws(SystemError) {
-        let mailbox = try WorkerMailbox(trouble)
+        let mailbox = try WorkerMailbox()
         let started = try Thread(name: "ringway w\(number)", cpus: cpu.map { [$0] } ?? []) {
-            WorkerLoop<Engine>.run(device, queues: queues, options, mailbox, logger)
+            WorkerLoop<Engine>.run(
+                device, queues: queues, depth: depth, options, mailbox, logger)
         }
         self.mailbox = mailbox
         thread = Mutex(started)

@@ -9,9 +9,9 @@ extension WorkerLoop where Engine: ~Copyable {
         owed = nil
         switch mailbox.take() {
         case .none: break
-        case .queue(let number, let order): perform(order, number)
-        case .setMemory(let map, let removed):
-            for number in 0..<queues.count {
+        case .queue(let place, let order): perform(order, place)
+        case .setMemory(let map, let removed, let numbers):
+            for number in numbers {
                 queues[number]?.move(to: map, removed: removed)
                 wake(number)
             }
@@ -25,9 +25,10 @@ extension WorkerLoop where Engine: ~Copyable {
         }
     }
 
-    private mutating func perform(_ order: consuming QueueOrder, _ number: Int) {
+    private mutating func perform(_ order: consuming QueueOrder, _ place: QueuePlace) {
+        let number = place.local
         switch consume order {
-        case .start(let start): return mailbox.reply(begin(start, number))
+        case .start(let start): return mailbox.reply(begin(start, place))
         case .stop:
             guard queues[number] != nil else {
                 return mailbox.reply(.stopped(base: 0, QueueCounters()))
@@ -57,13 +58,16 @@ extension WorkerLoop where Engine: ~Copyable {
         wake(number)
     }
 
-    private mutating func begin(_ start: consuming QueueStart, _ number: Int) -> WorkerAnswer {
+    private mutating func begin(
+        _ start: consuming QueueStart, _ place: QueuePlace
+    ) -> WorkerAnswer {
+        let number = place.local
         options.effectivePlacement.settle(for: start.map, &node, logger)
         do throws(RingPlacementFault) {
             let form = try RingForm(start)
             do throws(SystemError) {
                 let engine = try Engine(
-                    device, slots: Int(start.size), tags: Tag.operations(queue: number))
+                    device, place, slots: Int(start.size), tags: Tag.operations(queue: number))
                 let patience = Patience(microseconds: options.pollMicroseconds)
                 queues[number] = RunningQueue(
                     form, engine, start, patience: patience, kickTag: nextKickTag(number))

@@ -39,9 +39,10 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
     @specialized(where Engine == BlockEngine<RawLane>)
     @specialized(where Engine == BlockEngine<MemoryStore.Lane>)
     @specialized(where Engine == BlockEngine<NullStore.Lane>)
+    @specialized(where Engine == NetEngine)
     static func run(
-        _ device: Engine.Device, queues: Int, _ options: WorkerOptions, _ mailbox: WorkerMailbox,
-        _ logger: Logger
+        _ device: Engine.Device, queues: Int, depth: Int, _ options: WorkerOptions,
+        _ mailbox: WorkerMailbox, _ logger: Logger
     ) {
         // Before anything is allocated, so that the tables lie there too.
         var node: Int32?
@@ -49,7 +50,7 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
             options.effectivePlacement.settle(for: map, &node, logger)
         }
         do throws(SystemError) {
-            var loop = try WorkerLoop(device, queues, options, mailbox, logger)
+            var loop = try WorkerLoop(device, queues, depth, options, mailbox, logger)
             loop.node = node
             loop.run()
         } catch {
@@ -60,14 +61,14 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
 
     /// How often a ring without kicks is looked at.
     private static var lookMicroseconds: UInt32 { 200 }
-    /// Entries of the submission queue; what is more goes in several turns.
-    private static var depth: Int { 1024 }
+    /// Entries of the submission queue at most; what is more goes in several turns.
+    private static var mostDepth: Int { 1024 }
 
     private init(
-        _ device: Engine.Device, _ queues: Int, _ options: WorkerOptions,
+        _ device: Engine.Device, _ queues: Int, _ depth: Int, _ options: WorkerOptions,
         _ mailbox: WorkerMailbox, _ logger: Logger
     ) throws(SystemError) {
-        ring = try IORing(depth: min(Self.depth, Int(device.largestQueue) + 8))
+        ring = try IORing(depth: min(Self.mostDepth, depth))
         self.device = device
         self.mailbox = mailbox
         self.logger = logger
@@ -100,7 +101,7 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
         var place = 0
         while place < awakeCount {
             let number = awake[place]
-            if queues[number]?.breathe(&ring, logger) ?? false {
+            if Engine.breathe(number, &queues, &ring, logger) {
                 worked = true
             } else if isTimeToSleep(number, &now), queues[number]?.fallAsleep(&ring) ?? true {
                 awakeCount -= 1
@@ -170,9 +171,7 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
         let now = Mapping.losses
         guard now != losses else { return }
         losses = now
-        for number in 0..<queues.count where queues[number]?.stopIfLost() ?? false {
-            mailbox.trouble.event.signal()
-        }
+        for number in 0..<queues.count { queues[number]?.stopIfLost() }
     }
 
     /// Nothing happened in this turn: sleeps, where no queue is to be watched.

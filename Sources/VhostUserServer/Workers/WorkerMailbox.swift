@@ -2,7 +2,7 @@ import GuestMemory
 import Host
 import Synchronization
 
-/// By which any worker of a device ends the session that is under way.
+/// By which any worker ends the session that is under way on a device.
 final class Trouble: Sendable {
     let event: EventFD
     init() throws(SystemError) { event = try EventFD() }
@@ -23,15 +23,11 @@ final class WorkerMailbox: Sendable {
     /// A cheap look for a worker that polls.
     private let isWaiting = Atomic<Bool>(false)
 
-    /// Signalled when a worker finds that its session can't go on.
-    let trouble: Trouble
-
-    init(_ trouble: Trouble) throws(SystemError) {
+    init() throws(SystemError) {
         let wake = try EventFD()
         let answered = try EventFD()
         self.wake = wake
         self.answered = answered
-        self.trouble = trouble
     }
 
     // The control plane's side.

@@ -15,6 +15,18 @@ struct QueueStart: ~Copyable, Sendable {
     let call: Notification?
     let error: Notification?
     let isEnabled: Bool
+    let trouble: Trouble
+
+    /// A queue of our own, to which no driver has the other end.
+    var isWithoutRing: Bool { size == 0 }
+
+    /// What starts one.
+    static func withoutRing(_ trouble: Trouble) -> QueueStart {
+        QueueStart(
+            addresses: RingAddresses(descriptors: 0, available: 0, used: 0), size: 0, base: 0,
+            features: [], map: .empty, kick: nil, call: nil, error: nil, isEnabled: true,
+            trouble: trouble)
+    }
 }
 
 /// What the control plane asks of one queue.
@@ -30,11 +42,11 @@ enum QueueOrder: ~Copyable, Sendable {
 
 /// What the control plane asks of a worker, one thing at a time.
 enum WorkerOrder: ~Copyable, Sendable {
-    /// For the queue with this number among the worker's own.
-    case queue(Int, QueueOrder)
-    /// Use `map` from now on, and answer when nothing in flight uses a mapping of `removed`. A ring
-    /// whose own memory is gone waits for it to come back.
-    case setMemory(GuestMap, removed: [Mapping])
+    /// For one of the worker's queues.
+    case queue(QueuePlace, QueueOrder)
+    /// Use `map` from now on in these of the worker's queues, and answer when nothing in flight uses
+    /// a mapping of `removed`. A ring whose own memory is gone waits for it to come back.
+    case setMemory(GuestMap, removed: [Mapping], queues: Range<Int>)
     /// Every queue is to stop; answered when all have.
     case stopAll
     /// End the thread.
@@ -44,7 +56,7 @@ enum WorkerOrder: ~Copyable, Sendable {
     var map: GuestMap? {
         switch self {
         case .queue(_, .start(let start)): start.map
-        case .setMemory(let map, _): map
+        case .setMemory(let map, _, _): map
         case .queue: nil
         case .stopAll: nil
         case .leave: nil

@@ -3,31 +3,33 @@ import Host
 import VhostUserServer
 
 /// Where the front-end comes from.
-struct SocketOptions: ParsableArguments {
+public struct SocketOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Listen on this Unix socket.", valueName: "path"))
-    var socketPath: String?
+    public var socketPath: String?
 
     @Option(
         help: ArgumentHelp(
             "Use this open socket instead, listening or connected.", valueName: "n"))
-    var fd: Int32?
+    public var fd: Int32?
 
     @Flag(help: "Connect to --socket-path, where the VMM listens, and again when it is lost.")
-    var connect = false
+    public var connect = false
 
     @Flag(help: "End when the first front-end disconnects.")
-    var exitOnDisconnect = false
+    public var exitOnDisconnect = false
 
     @Option(help: ArgumentHelp("The socket's permissions, as 660.", valueName: "mode"))
-    var socketMode: String?
+    public var socketMode: String?
 
     @Option(help: ArgumentHelp("The socket's user, by name or number.", valueName: "user"))
-    var socketOwner: String?
+    public var socketOwner: String?
 
     @Option(help: ArgumentHelp("The socket's group, by name or number.", valueName: "group"))
-    var socketGroup: String?
+    public var socketGroup: String?
 
-    func validate() throws {
+    public init() {}
+
+    public mutating func validate() throws {
         switch (socketPath, fd) {
         case (nil, nil): throw ValidationError("no socket: give --socket-path PATH or --fd N")
         case (.some, .some):
@@ -42,7 +44,7 @@ struct SocketOptions: ParsableArguments {
         }
     }
 
-    func endpoint() throws -> Endpoint {
+    public func endpoint() throws -> Endpoint {
         if let fd { return try adopted(fd) }
         let path = socketPath ?? ""
         if connect {
@@ -51,16 +53,27 @@ struct SocketOptions: ParsableArguments {
             }
             return .connect(path)
         }
-        var access = SocketAccess(owner: socketOwner, group: socketGroup)
-        if let socketMode {
-            guard let mode = UInt32(socketMode, radix: 8), mode <= 0o777 else {
-                throw ValidationError("--socket-mode \(socketMode): not permissions like 660")
+        return .listener(
+            try Self.listen(
+                path, mode: socketMode, owner: socketOwner, group: socketGroup,
+                option: "--socket-path"))
+    }
+
+    /// Listens on the socket at `path`, which gets these permissions, user and group.
+    /// - Parameter option: which option named the path.
+    public static func listen(
+        _ path: String, mode: String?, owner: String?, group: String?, option: String
+    ) throws -> UnixListener {
+        var access = SocketAccess(owner: owner, group: group)
+        if let mode {
+            guard let bits = UInt32(mode, radix: 8), bits <= 0o777 else {
+                throw ValidationError("--socket-mode \(mode): not permissions like 660")
             }
-            access.mode = mode
+            access.mode = bits
         }
-        do throws(ListenFailure) {
-            return .listener(try UnixListener(path: path, access: access))
-        } catch { throw ValidationError(Self.text(error, path)) }
+        do throws(ListenFailure) { return try UnixListener(path: path, access: access) } catch {
+            throw ValidationError(text(error, path, option))
+        }
     }
 
     private func adopted(_ number: Int32) throws -> Endpoint {
@@ -77,10 +90,12 @@ struct SocketOptions: ParsableArguments {
         }
     }
 
-    private static func text(_ failure: ListenFailure, _ path: String) -> String {
+    private static func text(
+        _ failure: ListenFailure, _ path: String, _ option: String = "--socket-path"
+    ) -> String {
         switch failure {
         case .pathTooLong(let count):
-            "--socket-path: \(count) bytes; a socket's path has 1 to \(UnixSocket.longestPath)"
+            "\(option): \(count) bytes; a socket's path has 1 to \(UnixSocket.longestPath)"
         case .liveOwner(let holder):
             "\(path): in use by \(holder ?? "another process"), which serves this socket"
         case .abstractPath: "\(path): an abstract name can't be guarded; give a path"

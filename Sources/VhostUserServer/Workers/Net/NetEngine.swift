@@ -1,0 +1,279 @@
+import GuestMemory
+import Host
+import Logging
+import NetPorts
+import VirtioNet
+import VirtioSpec
+import Virtqueue
+
+/// Serves one queue of a network device. What a worker's queues pass to each other goes from the ring
+/// it was taken from into the ring it is for, in one copy.
+public struct NetEngine: QueueEngine, ~Copyable {
+    public typealias Device = NetService
+
+    enum Role: Equatable {
+        /// Into the guest.
+        case receive(pair: Int)
+        /// Out of the guest.
+        case transmit(pair: Int)
+        case control
+    }
+
+    /// What the queue waits for, beside its driver.
+    enum Wait: Equatable {
+        case nothing
+        /// Until the link can be read, or written.
+        case link
+        /// Until somebody else in the worker has something for it.
+        case others
+    }
+
+    let role: Role
+    let net: NetDevice
+    let link: NetService.Link
+    let capture: Capture?
+    /// The local number of the pair's other queue.
+    let partner: Int
+    let shape: PacketShape
+    /// The device's number among those that the worker serves: its port, where they are on a switch.
+    let port: Int
+    /// The port that was sent to last.
+    var lastTarget: Int
+    /// Where packets from a switch's uplink come to lie, of the queue that takes them.
+    var uplinkMemory: Mapping?
+    private let tags: UInt64
+    var wait = Wait.nothing
+    var isAttached = false
+    /// That the link is gone was said.
+    var hasSaidLost = false
+    /// The ring has been told to wake us when the link is ready.
+    private var isArmed = false
+    /// The link to passt, the receiving queue's, and its descriptor, for the other one to wait on.
+    var passt: PasstLink?
+    var passtDescriptor: Int32 = -1
+    public var counters = QueueCounters()
+    var scratch: NetScratch
+
+    public init(
+        _ service: NetService, _ place: QueuePlace, slots: Int, tags: UInt64
+    ) throws(SystemError) {
+        let net = service.devices[place.device]
+        let role = net.role(of: place.queue)
+        let scratch = try NetScratch()
+        let passt = try Self.passt(service.link, role)
+        let uplinkMemory = try Self.uplinkMemory(service.link, place)
+        self.net = net
+        self.role = role
+        self.scratch = scratch
+        self.passt = passt
+        self.uplinkMemory = uplinkMemory
+        link = service.link
+        capture = service.capture
+        partner = place.local ^ 1
+        shape = PacketShape(headerBytes: net.headerBytes, isMergeable: net.isMergeable)
+        port = place.device
+        lastTarget = place.device
+        self.tags = tags
+        if case .switch(let link) = link, role == .receive(pair: 0) {
+            precondition(
+                place.local == SwitchLink.receiver(place.device), "a switch has one worker")
+            link.attach(place.device)
+        }
+        if case .switch(let link) = link, uplinkMemory != nil { link.attach(place.device) }
+        if case .tap(let tap) = link {
+            tap.use(headerBytes: shape.headerBytes, guestTakes: net.guestTakes)
+        }
+    }
+
+    private static func uplinkMemory(
+        _ link: NetService.Link, _ place: QueuePlace
+    ) throws(SystemError) -> Mapping? {
+        guard case .switch(let link) = link, let tap = link.tap(place.device) else { return nil }
+        tap.use(headerBytes: NetLayout.headerBytes, guestTakes: tap.gives)
+        return try .anonymous(count: NetLayout.headerBytes + NetLayout.largestPacket)
+    }
+
+    private static func passt(
+        _ link: NetService.Link, _ role: Role
+    ) throws(SystemError) -> PasstLink? {
+        guard case .passt(let path) = link, role == .receive(pair: 0) else { return nil }
+        // It only allocates: passt need not be there yet.
+        do throws(PortFault) { return try PasstLink(path: path) } catch {
+            throw SystemError("mmap", SystemErrorCode.noMemory)
+        }
+    }
+
+    deinit {
+        attach(false)
+        if case .switch(let link) = link, role == .receive(pair: 0) || uplinkMemory != nil {
+            link.detach(port)
+        }
+    }
+
+    /// Has the TAP give this queue packets, or give them to others. The first queue always has some.
+    func attach(_ isWanted: Bool) {
+        guard case .receive(let pair) = role, case .tap(let tap) = link, pair > 0,
+            pair < tap.queueCount
+        else { return }
+        if isWanted { tap.attach(pair) } else { tap.detach(pair) }
+    }
+
+    /// Nothing is kept from one breath to the next.
+    public var inFlight: Int { 0 }
+
+    public mutating func touches(_ mapping: Mapping) -> Bool { false }
+
+    public var isWaitedFor: Bool { wait != .nothing }
+
+    /// What a guest sends on a disabled queue is taken and dropped.
+    public var servesDisabled: Bool { if case .transmit = role { true } else { false } }
+
+    public mutating func fallAsleep(_ ring: inout IORing) -> Bool {
+        switch wait {
+        case .nothing: return true
+        case .others: return false
+        case .link:
+            arm(&ring)
+            return false
+        }
+    }
+
+    private mutating func arm(_ ring: inout IORing) {
+        guard !isArmed else { return }
+        switch (role, link) {
+        case (.transmit, .switch(let link)):
+            guard let tap = link.tap(port) else { return }
+            isArmed =
+                tap.isLost
+                ? ring.waitASecond(tag: tags) : ring.waitForInput(tap.descriptor(0), tag: tags)
+        // Polling what is gone would only spin.
+        case (.receive, .tap(let tap)) where tap.isLost: isArmed = ring.waitASecond(tag: tags)
+        case (.receive, .passt) where passtDescriptor < 0: isArmed = ring.waitASecond(tag: tags)
+        case (.receive(let pair), .tap(let tap)):
+            isArmed = ring.waitForInput(tap.descriptor(pair), tag: tags)
+        case (.transmit(let pair), .tap(let tap)):
+            isArmed = ring.waitForOutput(tap.descriptor(pair), tag: tags)
+        case (.receive, .passt): isArmed = ring.waitForInput(passtDescriptor, tag: tags)
+        case (.transmit, .passt): isArmed = ring.waitForOutput(passtDescriptor, tag: tags)
+        default: break
+        }
+    }
+
+    public mutating func stop(_ ring: inout IORing) {
+        if isArmed { _ = ring.cancelWait(tag: tags, ownTag: Tag.cancel) }
+    }
+
+    public mutating func breathe<Queue: DeviceQueue & ~Copyable>(
+        _ queue: inout Queue, _ memory: inout GuestMemory, _ ring: inout IORing
+    ) throws(QueueViolation) -> Bool {
+        preconditionFailure("a network queue breathes with others")
+    }
+
+    /// The queue is awake, so what it waited for is over.
+    mutating func endWait() {
+        isArmed = false
+        wait = .nothing
+    }
+
+    /// The link is ready, or it is time to look for it again.
+    public mutating func complete<Queue: DeviceQueue & ~Copyable>(
+        slot: Int, result: Int32, _ queue: inout Queue, _ ring: inout IORing
+    ) {
+        isArmed = false
+        guard wait == .link else { return }
+        wait = .nothing
+        if case .tap(let tap) = link, tap.isLost { try? tap.reopen() }
+    }
+
+    public static func breathe(
+        _ number: Int, _ queues: inout Table<RunningQueue<NetEngine>?>,
+        _ ring: inout IORing, _ logger: Logger
+    ) -> Bool {
+        guard let role = queues[number]?.engine.role, let link = queues[number]?.engine.link
+        else { return false }
+        switch (role, link) {
+        case (.transmit, .null), (.transmit, .generator):
+            return queues[number]?.discard(logger) ?? false
+        case (.transmit, .loopback):
+            return queues.with(number, number ^ 1) { sender, receiver in
+                sender?.pass(to: &receiver, logger) ?? false
+            }
+        case (.transmit, .switch(let link)):
+            if let port = queues[number]?.engine.port, let tap = link.tap(port) {
+                return forward(number, from: tap, over: link, &queues)
+            }
+            return forward(number, over: link, &queues)
+        case (.transmit(let pair), .tap(let tap)):
+            return queues[number]?.send(to: tap, pair, logger) ?? false
+        case (.transmit, .passt):
+            return queues.with(number, number ^ 1) { sender, receiver in
+                sender?.send(to: &receiver, logger) ?? false
+            }
+        case (.receive, .passt): return queues[number]?.receiveFromPasst(logger) ?? false
+        case (.receive, .generator(let bytes)):
+            return queues[number]?.generate(bytes, logger) ?? false
+        case (.receive(let pair), .tap(let tap)):
+            return queues[number]?.receive(from: tap, pair, logger) ?? false
+        case (.receive, _):
+            queues[number]?.waitForOthers()
+            return false
+        case (.control, _):
+            return queues[number]?.obey(logger) ?? false
+        }
+    }
+}
+
+/// How a guest lays out packets, fixed while a queue runs.
+struct PacketShape {
+    /// Bytes of the header before each packet.
+    let headerBytes: Int
+    /// Whether a packet for the guest may be put into several chains.
+    let isMergeable: Bool
+
+    /// The header of a packet out of the guest, and how many bytes follow it; nil, and counted, where
+    /// the chain holds no packet.
+    @inline(__always)
+    func takeHeader(
+        _ readable: borrowing IOVectors, _ counters: inout QueueCounters
+    ) -> (NetHeader, bytes: Int)? {
+        counters.requests &+= 1
+        let bytes = readable.byteCount &- headerBytes
+        guard bytes >= NetLayout.ethernetBytes, bytes <= NetLayout.largestPacket,
+            let (low, high) = readable.header(headerBytes)
+        else {
+            counters.malformed &+= 1
+            return nil
+        }
+        counters.bytesRead &+= UInt64(bytes)
+        return (NetHeader(words: low, high), bytes)
+    }
+}
+
+/// Room for the packet under way, a queue's own; never more than a breath's.
+struct NetScratch: ~Copyable {
+    /// Packets taken in one breath.
+    static let burst = 64
+    /// Chains that one packet may be put into.
+    static let mostChains = 256
+
+    /// The chain that a packet is in, and the first and the latest that it is put into.
+    var source = ChainBuffers()
+    var target = ChainBuffers()
+    var more = ChainBuffers()
+    /// Several chains' buffers as one, for a link that is read at once.
+    var gathered = IOVectors(capacity: QueueLimits.buffers)
+    /// Chains that were taken for one packet, and the bytes that each has room for or was given.
+    var held = Table<Chain?>(count: NetScratch.mostChains) { _ in nil }
+    var heldBytes = Table<UInt32>(count: NetScratch.mostChains) { _ in 0 }
+    var finisher: Finisher
+    /// What is handed over of the finisher's memory; a packet of its own where one is made up.
+    var finished = IOVectors(capacity: 1)
+    /// The beginning of a frame whose tag is changed.
+    let head: Mapping
+
+    init() throws(SystemError) {
+        let head = try Mapping.anonymous(count: 64)
+        finisher = try Finisher()
+        self.head = head
+    }
+}

@@ -1,0 +1,184 @@
+import GuestMemory
+import Host
+import Logging
+import VirtioNet
+import VirtioSpec
+import Virtqueue
+
+/// From one guest's ring into another's.
+extension RunningQueue where Engine == NetEngine {
+    /// Takes a burst of packets and puts each into `receiver`, or drops it. Returns whether there was
+    /// anything.
+    mutating func pass(
+        to receiver: inout RunningQueue<NetEngine>?, _ logger: Logger
+    ) -> Bool {
+        guard mayTake else { return false }
+        guard isEnabled, receiver?.mayTake ?? false else { return discard(logger) }
+        var result = PassResult()
+        receiver?.accept(from: &self, &result)
+        finish(result, logger)
+        guard result.count > 0 else { return false }
+        receiver?.show()
+        if let fault = result.receiverFault { receiver?.report(fault, logger) }
+        return true
+    }
+
+    private mutating func accept(
+        from sender: inout RunningQueue<NetEngine>,
+        _ result: inout PassResult
+    ) {
+        result = sender.form.pass(
+            to: &form, &sender.engine, &sender.memory, &engine, &memory)
+    }
+
+    /// Takes a burst of packets and drops them.
+    mutating func discard(_ logger: Logger) -> Bool {
+        guard mayTake else { return false }
+        let result = form.discard(&engine, &memory)
+        finish(result, logger)
+        return result.count > 0
+    }
+
+    /// Fills the ring with packets of `bytes` bytes.
+    mutating func generate(_ bytes: Int, _ logger: Logger) -> Bool {
+        guard mayTake else { return false }
+        let result = form.generate(bytes, &engine, &memory)
+        finish(result, logger)
+        return result.count > 0
+    }
+
+    /// The queue gets what others in the worker have for it, and waits for nothing else.
+    mutating func waitForOthers() { engine.wait = .others }
+
+    mutating func finish(_ result: PassResult, _ logger: Logger) {
+        if result.count > 0 {
+            show()
+            worked()
+        }
+        if let fault = result.senderFault { report(fault, logger) }
+    }
+}
+
+/// What came of a burst.
+struct PassResult {
+    /// Packets taken.
+    var count = 0
+    var senderFault: QueueViolation?
+    var receiverFault: QueueViolation?
+}
+
+extension DeviceQueue where Self: ~Copyable {
+    @inline(__always)
+    mutating func pass<Target: DeviceQueue & ~Copyable>(
+        to target: inout Target?, _ sender: inout NetEngine, _ memory: inout GuestMemory,
+        _ receiver: inout NetEngine, _ receiverMemory: inout GuestMemory
+    ) -> PassResult {
+        var result = PassResult()
+        let takes = receiver.net.guestTakes
+        do throws(QueueViolation) {
+            while result.count < NetScratch.burst {
+                guard let chain = try next(&memory, &sender.scratch.source) else { break }
+                result.count &+= 1
+                if let (header, bytes) = sender.shape.takeHeader(
+                    sender.scratch.source.readable, &sender.counters)
+                {
+                    let offset = sender.shape.headerBytes
+                    sender.capture?.record(
+                        sender.scratch.source.readable, from: offset, .outOfGuest)
+                    do throws(QueueViolation) {
+                        let isPlain = header.flags == 0 && header.segmentation == 0
+                        let isDelivered =
+                            isPlain
+                            ? try target?.put(
+                                .plain, sender.scratch.source.readable, offset, bytes,
+                                receiver.shape, &receiver.counters, &receiverMemory,
+                                &sender.scratch.target) ?? false
+                            : false
+                        if !isDelivered {
+                            try target?.putOtherwise(
+                                header, offset, bytes, from: sender.net.guestGives, takes,
+                                receiver.shape, &receiver.counters, &receiverMemory,
+                                &sender.scratch)
+                        }
+                    } catch { result.receiverFault = error }
+                }
+                complete(chain, written: 0)
+            }
+        } catch { result.senderFault = error }
+        return result
+    }
+
+    @inline(__always)
+    mutating func discard(
+        _ engine: inout NetEngine, _ memory: inout GuestMemory
+    ) -> PassResult {
+        var result = PassResult()
+        do throws(QueueViolation) {
+            while result.count < NetScratch.burst {
+                guard let chain = try next(&memory, &engine.scratch.source) else { break }
+                result.count &+= 1
+                let packet = engine.shape.takeHeader(
+                    engine.scratch.source.readable, &engine.counters)
+                if packet != nil {
+                    engine.capture?.record(
+                        engine.scratch.source.readable, from: engine.shape.headerBytes,
+                        .outOfGuest)
+                }
+                complete(chain, written: 0)
+            }
+        } catch { result.senderFault = error }
+        return result
+    }
+
+    @inline(__always)
+    mutating func generate(
+        _ bytes: Int, _ engine: inout NetEngine, _ memory: inout GuestMemory
+    ) -> PassResult {
+        var result = PassResult()
+        // A broadcast of zeroes from nobody: whatever looks at it lets it be.
+        if engine.scratch.finished.byteCount != bytes {
+            engine.scratch.finished.removeAll()
+            _ = engine.scratch.finished.append(engine.scratch.finisher.memory, count: bytes)
+        }
+        do throws(QueueViolation) {
+            while result.count < NetScratch.burst, hasAvailable() {
+                let isPut = try put(
+                    .plain, engine.scratch.finished, 0, bytes, engine.shape, &engine.counters,
+                    &memory, &engine.scratch.target)
+                guard isPut else {
+                    // A guest whose buffers take no such packet would be asked for ever.
+                    if engine.scratch.target.writable.byteCount > 0 {
+                        engine.counters.dropped &+= 1
+                    }
+                    break
+                }
+                result.count &+= 1
+            }
+        } catch { result.senderFault = error }
+        return result
+    }
+
+    /// Puts a packet that needs one chain into one: its header, then `count` bytes of `source` from
+    /// `offset` on. Returns false, and leaves the ring as it was, where there is no chain or the next
+    /// one is too short.
+    @inline(__always)
+    mutating func put(
+        _ header: NetHeader, _ source: borrowing IOVectors, _ offset: Int, _ count: Int,
+        _ shape: PacketShape, _ counters: inout QueueCounters, _ memory: inout GuestMemory,
+        _ buffers: inout ChainBuffers
+    ) throws(QueueViolation) -> Bool {
+        guard let chain = try next(&memory, &buffers) else { return false }
+        let whole = shape.headerBytes &+ count
+        guard buffers.writable.byteCount >= whole else {
+            putBack(chain)
+            return false
+        }
+        let (low, high) = header.words
+        buffers.writable.setHeader(low, high, shape.headerBytes)
+        buffers.writable.copy(at: shape.headerBytes, from: source, at: offset, count: count)
+        counters.requests &+= 1
+        counters.bytesWritten &+= UInt64(count)
+        complete(chain, written: UInt32(truncatingIfNeeded: whole))
+        return true
+    }
+}
