@@ -6,20 +6,20 @@ import Testing
 private func window(
     _ backend: String, _ iops: Double, near: Bool? = true, cpu: Double? = nil, errors: Int = 0
 ) -> Window {
-    let trip = DriverSample.RoundTrip(
+    let trip = RoundTrip(
         before: near == true ? 60 : 310, after: near == false ? 310 : 60)
     let latency = DriverSample.Latency(avg: 1, p50: 1, p99: 2, p999: 3)
     return Window(
         line: "line", backend: backend, round: 0, date: Date(timeIntervalSince1970: 0),
-        load: DriverLoad(), distance: Distance(trip),
+        load: AnyLoad(load: BlkLoad()), distance: Distance(trip),
         sample: DriverSample(
-            iops: iops, mibPerSecond: iops / 256, latency: latency, errors: errors,
-            roundTrip: trip, cpuPerRequest: cpu,
+            rate: iops, throughput: iops / 256, latency: latency, errors: errors,
+            roundTrip: trip, cpuEach: cpu,
             backend: .init(residentKiB: 900, voluntarySwitches: 1, involuntarySwitches: 0)))
 }
 
-private func result(_ windows: [Window]) -> LineResult {
-    LineResult(line: Line.all[0], ours: ["ours"], peers: ["one", "other"], windows: windows)
+private func result(_ windows: [Window]) -> LineResult<BlkLine> {
+    LineResult(line: BlkLine.all[0], ours: ["ours"], peers: ["one", "other"], windows: windows)
 }
 
 @Suite struct SummaryTests {
@@ -44,7 +44,7 @@ private func result(_ windows: [Window]) -> LineResult {
         ]
         let near = try #require(Summary("ours", .near, of: windows))
         #expect(near.count == 2)
-        #expect(near.iops == 200)
+        #expect(near.rate == 200)
         #expect(near.lowest == 100 && near.highest == 300)
         #expect(near.cpu == 3)
         #expect(Summary("other", .near, of: windows) == nil)
@@ -96,11 +96,11 @@ private func result(_ windows: [Window]) -> LineResult {
                          "context_switches": 7, "context_switches_involuntary": 1}, "more": true}
             """
         let sample = try JSONDecoder().decode(DriverSample.self, from: Data(text.utf8))
-        #expect(sample.iops == 1000.5)
+        #expect(sample.rate == 1000.5)
         #expect(sample.latency?.p99 == 3)
         #expect(sample.backend?.residentKiB == 900)
         #expect(sample.roundTrip?.after == 61)
-        #expect(sample.cpuPerRequest == 2.5)
+        #expect(sample.cpuEach == 2.5)
     }
 
     @Test func aDriverMayKnowLittle() throws {
@@ -109,26 +109,28 @@ private func result(_ windows: [Window]) -> LineResult {
             """
         let sample = try JSONDecoder().decode(DriverSample.self, from: Data(text.utf8))
         #expect(Distance(sample.roundTrip) == .unknown)
-        #expect(sample.cpuPerRequest == nil && sample.latency == nil)
+        #expect(sample.cpuEach == nil && sample.latency == nil)
     }
 
     @Test func aPeerIsToldTheStoreAndTheLoop() {
         let paths = StorePaths(sharedMemoryFile: "/dev/shm/f", diskFile: "/disk/f")
-        let eager = Backend(kind: .storageDaemon(engine: .ioUring, loop: .eager))
-        let direct = eager.words(for: .directFile, paths, socket: "S").joined(separator: " ")
+        let eager = BlkBackend(
+            kind: .storageDaemon(engine: .ioUring, loop: .eager), paths: paths)
+        let direct = eager.words(for: .directFile, socket: "S").joined(separator: " ")
         #expect(direct.contains("filename=/disk/f,aio=io_uring,cache.direct=on"))
         #expect(direct.contains("--object iothread,id=t,poll-max-ns=1000000 "))
         #expect(direct.hasSuffix("iothread=t"))
-        let main = Backend(kind: .storageDaemon(engine: .threads, loop: .main))
-        let shared = main.words(for: .sharedMemoryFile, paths, socket: "S").joined(separator: " ")
+        let main = BlkBackend(kind: .storageDaemon(engine: .threads, loop: .main), paths: paths)
+        let shared = main.words(for: .sharedMemoryFile, socket: "S").joined(separator: " ")
         #expect(shared.contains("filename=/dev/shm/f,aio=threads,cache.direct=off"))
         #expect(!shared.contains("iothread"))
     }
 
     @Test func linesAndConfigurationsHaveNamesOfTheirOwn() {
-        #expect(Set(Line.all.map(\.name)).count == Line.all.count)
-        for line in Line.all {
-            let names = Backend.peers(few: false).filter { $0.serves(line.store) }
+        #expect(Set(BlkLine.all.map(\.name)).count == BlkLine.all.count)
+        let paths = StorePaths(sharedMemoryFile: "/dev/shm/f", diskFile: "/disk/f")
+        for line in BlkLine.all {
+            let names = BlkBackend.peers(few: false, paths).filter { $0.serves(line.store) }
                 .map { $0.name(on: line.store) }
             #expect(Set(names).count == names.count, "\(line.name)")
         }

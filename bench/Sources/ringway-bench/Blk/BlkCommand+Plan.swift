@@ -11,9 +11,6 @@ extension BlkCommand {
         guard (1...256).contains(queues), (0...255).contains(idleQueues),
             queues + idleQueues <= 256
         else { throw ValidationError("--queues and --idle-queues: 1 to 256 together") }
-        guard seconds > 0, seconds <= 86_400, warmup >= 0, warmup <= 86_400 else {
-            throw ValidationError("--seconds and --warmup: up to a day, and more than nothing")
-        }
         if let rate, !(rate > 0 && rate <= 1e9) {
             throw ValidationError("--rate \(rate): more than 0")
         }
@@ -26,23 +23,16 @@ extension BlkCommand {
         return BlkPlan(
             pattern: rw, readPercent: mixed ?? (rw.isRead ? 100 : 0), blockBytes: Int(bs.bytes),
             depth: qd, queues: queues, idleQueues: idleQueues, queueSize: try ringSize(),
-            isPacked: packed, isIndirect: indirect, hugePages: hugePages, seconds: seconds,
-            warmup: warmup, rate: rate, interrupts: interrupts, isVerified: verify,
-            cpus: try processors(), limit: size?.bytes)
+            isPacked: packed, isIndirect: indirect, hugePages: load.hugePages,
+            seconds: load.seconds, warmup: load.warmup, rate: rate, interrupts: interrupts,
+            isVerified: verify, cpus: try load.processors(), limit: size?.bytes)
     }
 
     private func ringSize() throws -> UInt16 {
         let entries = BlkPlan.entries(depth: qd, isIndirect: indirect)
         if let queueSize {
-            guard queueSize > 0, queueSize <= 32_768, packed || queueSize.nonzeroBitCount == 1
-            else {
-                throw ValidationError(
-                    "--queue-size \(queueSize): up to 32768, a power of two if not --packed")
-            }
-            guard Int(queueSize) >= entries else {
-                throw ValidationError("--queue-size \(queueSize): --qd \(qd) takes \(entries)")
-            }
-            return queueSize
+            return try checkedRingSize(
+                queueSize, entries: entries, isPacked: packed, load: "--qd \(qd)")
         }
         var size = 128
         while size < entries { size *= 2 }
@@ -53,19 +43,5 @@ extension BlkCommand {
                     + (indirect ? "" : "--indirect, or ") + "--queue-size \(size)")
         }
         return UInt16(size)
-    }
-
-    private func processors() throws -> [Int32] {
-        guard let cpus else {
-            let first = (0..<1024 as Range<Int32>).first { Processors.mayRun(on: $0) }
-            return [first ?? 0]
-        }
-        guard let list = CPUList(cpus)?.cpus, !list.isEmpty else {
-            throw ValidationError("--cpus \(cpus): not a list of processors like 0-3,6")
-        }
-        if let other = list.first(where: { !Processors.mayRun(on: $0) }) {
-            throw ValidationError("--cpus \(cpus): this process can't run on \(other)")
-        }
-        return list
     }
 }

@@ -24,8 +24,7 @@ struct BlkCommand: ParsableCommand {
               ringway-bench blk --socket-path /tmp/d.sock --packed --mixed 70 --verify
             """)
 
-    @Option(help: ArgumentHelp("Where the back-end listens.", valueName: "path"))
-    var socketPath: String
+    @OptionGroup var load: LoadOptions
 
     @Option(help: "randread, randwrite, read or write.")
     var rw: BlkPattern = .randread
@@ -41,18 +40,6 @@ struct BlkCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("Queues started beside them and never used.", valueName: "n"))
     var idleQueues = 0
-
-    @Option(help: "Seconds that are measured.")
-    var seconds = 5.0
-
-    @Option(help: "Seconds of load before them that are not.")
-    var warmup = 1.0
-
-    @Option(
-        help: ArgumentHelp(
-            "Processors of the threads that make the load, as 0 or 0,2-3 (default: the first).",
-            valueName: "list"))
-    var cpus: String?
 
     @Flag(help: "Packed rings, where the back-end has them.")
     var packed = false
@@ -87,43 +74,15 @@ struct BlkCommand: ParsableCommand {
             """)
     var verify = false
 
-    @Flag(help: "Guest memory of 2 MiB pages from the host's pool.")
-    var hugePages = false
-
-    @Option(
-        help: ArgumentHelp(
-            "The back-end's process (default: the one at the other end of the socket).",
-            valueName: "pid"))
-    var pid: Int32?
-
-    @Option(
-        help: ArgumentHelp(
-            "Two processors to measure a cache line's round trip between, before and after.",
-            valueName: "a,b"))
-    var c2cCpus = "0,1"
-
-    @Flag(help: "One JSON object on standard output.")
-    var json = false
-
     func run() throws {
         let plan = try plan()
-        if let pid, ProcessUsage(pid: pid) == nil {
-            throw ValidationError("--pid \(pid): no such process, or not ours to look at")
-        }
-        let pair = try CPUList(c2cCpus).map(\.cpus) ?? { throw ValidationError(pairText) }()
-        guard pair.count == 2 else { throw ValidationError(pairText) }
-        var roundTrip = BlkReport.RoundTrip()
-        // Without a connection, the queues of a back-end are at rest.
-        roundTrip.before = CacheLine.roundTrip(pair[0], pair[1])?.rounded(digits: 1)
-        let (figures, process) = try {
-            let bench = try BlkBench(plan, socket: socketPath, pid: pid, isJSON: json)
+        let ((figures, process), roundTrip) = try load.betweenRoundTrips {
+            let bench = try BlkBench(
+                plan, socket: load.socketPath, pid: load.pid, isJSON: load.json)
             return (try bench.run(), bench.pid)
-        }()
-        roundTrip.after = CacheLine.roundTrip(pair[0], pair[1])?.rounded(digits: 1)
+        }
         let report = BlkReport(plan, figures, pid: process, roundTrip)
-        StandardOutput.write(json ? try report.json() : report.table)
+        StandardOutput.write(load.json ? try ReportText.json(report) : report.table)
         if figures.errors > 0 { throw ExitCode.failure }
     }
-
-    private var pairText: String { "--c2c-cpus \(c2cCpus): two processors, as 0,1" }
 }

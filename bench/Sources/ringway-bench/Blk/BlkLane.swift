@@ -4,11 +4,12 @@ import VirtioSpec
 
 /// One queue under load. Per request it allocates nothing and makes no system call but a kick; the
 /// clock is read once for all that come back together.
-final class BlkLane {
+final class BlkLane: BenchLane {
     /// What is offered next.
     enum Job { case load, fill, check, rest }
 
     let queue: DriverQueue
+    let awaited: [DriverQueue]
     private let stream: BlockStream
     private let plan: BlkPlan
     private let blocks: Range<UInt64>
@@ -32,7 +33,7 @@ final class BlkLane {
     private let interval: UInt64
     private var nextDue: UInt64 = 0
 
-    /// When a request can go that waits for nothing but its time; nil where there is none.
+    var missing: String? { queue.inFlight > 0 ? "\(queue.inFlight) requests are out" : nil }
     var due: UInt64? { job == .load && interval != 0 && !idle.isEmpty ? nextDue : nil }
 
     /// Whether what comes back is counted, and what was.
@@ -50,6 +51,7 @@ final class BlkLane {
     ) throws(FrontendError) {
         self.plan = plan
         queue = try shape.queue(ram)
+        awaited = [queue]
         let depth = plan.depth
         stream = BlockStream(queue, slots: depth, bytesPerSlot: plan.blockBytes)
         // A random load without a book may go anywhere.
@@ -86,8 +88,7 @@ final class BlkLane {
 
     func stopCounting() { isCounting = false }
 
-    /// Takes back what is finished, offers anew, and only then does the sums. Returns how many came
-    /// back, and sets `now` to the time when they did.
+    /// Takes back what is finished, offers anew, and only then does the sums.
     func turn(_ now: inout UInt64) throws(FrontendError) -> Int {
         var count = 0
         while count < plan.depth, let (slot, status) = try stream.reap() {

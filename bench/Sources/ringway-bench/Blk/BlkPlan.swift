@@ -44,13 +44,9 @@ struct BlkPlan: Sendable {
 
     /// Bytes of guest memory for all of it, whole huge pages.
     var memoryBytes: UInt64 {
-        let size = Int(queueSize)
-        let tables = isIndirect ? size * 256 : 0
-        // Descriptors, both other parts, and what alignment to pages costs.
-        let ring = size * (16 + 8 + 2) + tables + 4 * 4096
+        let ring = BenchMemory.ringBytes(size: Int(queueSize), tables: isIndirect)
         let requests = depth * (64 + blockBytes) + 2 * 4096
-        let bytes = (queues + idleQueues) * ring + queues * requests + (64 << 10)
-        return UInt64((bytes + (2 << 20) - 1) / (2 << 20) * (2 << 20))
+        return BenchMemory.rounded((queues + idleQueues) * ring + queues * requests + (64 << 10))
     }
 }
 

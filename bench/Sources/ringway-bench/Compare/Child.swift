@@ -12,12 +12,17 @@ final class Child: Sendable {
     /// - Parameters:
     ///   - words: the program, looked up in PATH, and its arguments.
     ///   - cpu: the one processor it may use; nil for any.
-    ///   - output: the file for standard output, `errors` for standard error.
+    ///   - input: the file for standard input, `output` for standard output, `errors` for standard
+    ///     error.
     /// - Throws: ``BenchError`` where it can't be started, or all is being cleared away.
-    init(_ words: [String], cpu: Int?, output: String, errors: String) throws {
+    init(
+        _ words: [String], cpu: Int?, input: String = "/dev/null", output: String, errors: String
+    ) throws {
         let pinned = cpu.map { ["taskset", "-c", "\($0)"] } ?? []
         let wrapped = ["setpriv", "--pdeathsig", "KILL"] + pinned + words
-        pid = try Leftovers.adopt { try spawn(wrapped, output: output, errors: errors) }
+        pid = try Leftovers.adopt {
+            try spawn(wrapped, input: input, output: output, errors: errors)
+        }
         // Every session is a scheduling group of its own, so niceness within it protects nothing.
         let group = FileHandle(forWritingAtPath: "/proc/\(pid)/autogroup")
         isRaised = (try? group?.write(contentsOf: Data("-20".utf8))) != nil
@@ -79,11 +84,14 @@ private func awaitEnd(of pid: pid_t) {
     while unsafe waitid(P_PID, id_t(pid), &info, WEXITED | WNOWAIT) != 0, errno == EINTR {}
 }
 
-private func spawn(_ words: [String], output: String, errors: String) throws -> pid_t {
+private func spawn(
+    _ words: [String], input: String, output: String, errors: String
+) throws -> pid_t {
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-    unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+    // A pipe's other end stays open with both here.
+    unsafe posix_spawn_file_actions_addopen(&actions, 0, input, O_RDWR, 0)
     let fresh = O_WRONLY | O_CREAT | O_TRUNC
     unsafe posix_spawn_file_actions_addopen(&actions, 1, output, fresh, 0o644)
     unsafe posix_spawn_file_actions_addopen(&actions, 2, errors, fresh, 0o644)

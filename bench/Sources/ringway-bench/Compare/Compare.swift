@@ -9,10 +9,10 @@ struct Compare: ParsableCommand {
             processor 0. The rounds go through all back-ends in turn. Windows are labelled by the \
             distance of the two processors, and only like is compared with like.
             """,
-        subcommands: [CompareBlk.self, CompareCost.self])
+        subcommands: [CompareBlk.self, CompareNet.self, CompareCost.self])
 }
 
-/// What both comparisons are told.
+/// What every comparison is told.
 struct CompareOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The folder for report.md, plots, results.json.", valueName: "dir"))
     var out: String
@@ -27,7 +27,9 @@ struct CompareOptions: ParsableArguments {
     @Flag(help: "A try of a minute or two: few, short windows. Its figures say little.")
     var quick = false
 
-    @Option(help: ArgumentHelp("ringway-blk (default: the one built beside).", valueName: "path"))
+    @Option(
+        help: ArgumentHelp(
+            "Ringway's program (default: the one built beside this).", valueName: "path"))
     var ringway: String?
 
     @Option(help: ArgumentHelp("The program that drives (default: this one).", valueName: "path"))
@@ -43,14 +45,14 @@ struct CompareOptions: ParsableArguments {
     }
 
     /// Where both programs are, and where they run.
-    func stand(_ paths: StorePaths) throws -> TestStand {
+    func stand() throws -> TestStand {
         let folder = FileManager.default.temporaryDirectory
             .appendingPathComponent("ringway-compare-\(getpid())").path
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         Leftovers.keepInMind(path: folder)
         try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: true)
         let generator = try generator ?? Self.ownPath()
-        var stand = TestStand(generator: generator, folder: folder, paths: paths)
+        var stand = TestStand(generator: generator, folder: folder)
         stand.seconds = seconds ?? (quick ? 0.4 : 2)
         stand.warmup = quick ? 0.2 : 0.5
         guard ProcessInfo.processInfo.processorCount >= 2 else {
@@ -59,8 +61,8 @@ struct CompareOptions: ParsableArguments {
         return stand
     }
 
-    /// ringway-blk as named, as built in the package around this one, or as in PATH.
-    func ringwayProgram() throws -> String {
+    /// Ringway's program as told, as built in the package around this one, or as in PATH.
+    func program(_ name: String) throws -> String {
         if let ringway {
             guard FileManager.default.isExecutableFile(atPath: ringway) else {
                 throw ValidationError("--ringway \(ringway): there is no such program")
@@ -70,12 +72,12 @@ struct CompareOptions: ParsableArguments {
         var folder = URL(fileURLWithPath: try Self.ownPath()).deletingLastPathComponent()
         while folder.path != "/" {
             folder.deleteLastPathComponent()
-            let built = folder.appendingPathComponent(".build/release/ringway-blk").path
+            let built = folder.appendingPathComponent(".build/release/\(name)").path
             if FileManager.default.isExecutableFile(atPath: built) { return built }
         }
-        guard let path = Tool.find("ringway-blk") else {
+        guard let path = Tool.find(name) else {
             throw ValidationError(
-                "no ringway-blk: swift build -c release --product ringway-blk, or --ringway PATH")
+                "no \(name): swift build -c release --product \(name), or --ringway PATH")
         }
         return path
     }

@@ -6,6 +6,7 @@ enum Leftovers {
     private struct State {
         var children: Set<pid_t> = []
         var paths: [String] = []
+        var undo: [@Sendable () -> Void] = []
         var isClosed = false
     }
 
@@ -31,14 +32,21 @@ enum Leftovers {
         state.withLock { $0.paths.append(path) }
     }
 
+    /// Calls `undo` at the end, whatever the end is, once the children are gone.
+    static func keepInMind(_ undo: @escaping @Sendable () -> Void) {
+        state.withLock { $0.undo.append(undo) }
+    }
+
     /// Kills the children that still run, and removes the files.
     static func clear() {
         state.withLock { state in
             state.isClosed = true
             for pid in state.children { kill(pid, SIGKILL) }
             for path in state.paths { try? FileManager.default.removeItem(atPath: path) }
+            for undo in state.undo { undo() }
             state.children = []
             state.paths = []
+            state.undo = []
         }
     }
 

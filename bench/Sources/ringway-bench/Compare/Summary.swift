@@ -3,14 +3,18 @@ struct Summary {
     let backend: String
     let distance: Distance
     let count: Int
-    let iops: Double
+    /// Requests or packets a second.
+    let rate: Double
     let lowest: Double
     let highest: Double
-    let mibPerSecond: Double
-    /// Microseconds.
-    let p50: Double
-    let p99: Double
-    /// Microseconds of the back-end's processor time per request; nil where nobody measured it.
+    /// MiB/s or Gbit/s.
+    let throughput: Double
+    /// Microseconds; nil where nobody measured them.
+    let p50: Double?
+    let p99: Double?
+    /// Packets that were lost, of all windows.
+    let lost: Int
+    /// Microseconds of the back-end's processor time for each; nil where nobody measured it.
     let cpu: Double?
     let residentKiB: Int?
 
@@ -23,14 +27,16 @@ struct Summary {
         self.backend = backend
         self.distance = distance
         count = mine.count
-        let rates = mine.map(\.sample.iops)
-        iops = median(rates)
+        let rates = mine.map(\.sample.rate)
+        rate = median(rates)
         lowest = rates.min() ?? 0
         highest = rates.max() ?? 0
-        mibPerSecond = median(mine.map(\.sample.mibPerSecond))
-        p50 = median(mine.compactMap(\.sample.latency?.p50))
-        p99 = median(mine.compactMap(\.sample.latency?.p99))
-        let costs = mine.compactMap(\.sample.cpuPerRequest)
+        throughput = median(mine.map(\.sample.throughput))
+        let latencies = mine.compactMap(\.sample.latency)
+        p50 = latencies.isEmpty ? nil : median(latencies.map(\.p50))
+        p99 = latencies.isEmpty ? nil : median(latencies.map(\.p99))
+        lost = mine.reduce(0) { $0 + $1.sample.lost }
+        let costs = mine.compactMap(\.sample.cpuEach)
         cpu = costs.isEmpty ? nil : median(costs)
         let sizes = mine.compactMap(\.sample.backend?.residentKiB)
         residentKiB = sizes.isEmpty ? nil : Int(median(sizes))
@@ -55,8 +61,11 @@ struct Contest {
     /// Whether some configuration of a peer has too few windows here to be the best.
     let isPartial: Bool
 
-    var ratio: Double { ours.iops / peer.iops }
-    /// Processor time per request.
+    /// The name of Ringway without options of ours.
+    static let ourDefault = "ringway"
+
+    var ratio: Double { ours.rate / peer.rate }
+    /// Of processor time for each.
     var cpuRatio: Double? { cpuRatio(of: ours) }
 
     func cpuRatio(of mine: Summary) -> Double? {
@@ -65,18 +74,18 @@ struct Contest {
     }
 
     /// Nil unless both sides have at least `least` windows at that distance.
-    init?(_ line: LineResult, at distance: Distance, least: Int) {
+    init?<Line>(_ line: LineResult<Line>, at distance: Distance, least: Int) {
         func known(_ names: [String]) -> [Summary] {
             names.compactMap { Summary($0, distance, of: line.windows) }
                 .filter { $0.count >= least }
         }
         let peers = known(line.peers)
         let mine = known(line.ours)
-        guard let ours = mine.max(by: { $0.iops < $1.iops }),
-            let peer = peers.max(by: { $0.iops < $1.iops })
+        guard let ours = mine.max(by: { $0.rate < $1.rate }),
+            let peer = peers.max(by: { $0.rate < $1.rate })
         else { return nil }
         self.distance = distance
-        defaults = mine.first { $0.backend == Backend.defaultName && $0.backend != ours.backend }
+        defaults = mine.first { $0.backend == Self.ourDefault && $0.backend != ours.backend }
         isPartial = peers.count < line.peers.count
         self.ours = ours
         self.peer = peer
@@ -84,7 +93,7 @@ struct Contest {
 }
 
 /// All that was measured of one line.
-struct LineResult {
+struct LineResult<Line: ComparedLine> {
     let line: Line
     /// Names of our configurations, and of the peers'.
     var ours: [String]
@@ -99,7 +108,7 @@ struct LineResult {
             names.compactMap { Summary($0, distance, of: windows) }
         }
         guard let table = tables.max(by: { $0.count < $1.count }) else { return nil }
-        return table.max { $0.iops < $1.iops }?.backend
+        return table.max { $0.rate < $1.rate }?.backend
     }
 
     /// Whether there is a distance at which each configuration has `least` windows.

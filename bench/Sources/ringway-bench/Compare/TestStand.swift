@@ -6,7 +6,6 @@ struct TestStand {
     let generator: String
     /// Sockets and logs.
     let folder: String
-    let paths: StorePaths
     var seconds = 2.0
     var warmup = 0.5
     let driverCPU = 0
@@ -19,23 +18,38 @@ struct TestStand {
     }
 
     /// Starts a back-end and waits until it listens.
-    /// - Parameter slot: tells its socket and log from those of others that run beside it.
-    func start(_ backend: Backend, _ store: Store, slot: Int = 0) throws -> Running {
+    /// - Parameters:
+    ///   - slot: tells its socket and log from those of others that run beside it.
+    ///   - words: its command line, for a socket.
+    func start(
+        _ name: String, slot: Int = 0, _ words: (_ socket: String) -> [String]
+    ) throws -> Running {
         let socket = "\(folder)/\(slot).sock"
         let log = "\(folder)/backend-\(slot).log"
         try? FileManager.default.removeItem(atPath: socket)
-        let words = backend.words(for: store, paths, socket: socket)
-        let child = try Child(words, cpu: backendCPU, output: log + ".out", errors: log)
+        let child = try Child(
+            words(socket), cpu: backendCPU, input: try silence(), output: log + ".out",
+            errors: log)
         let deadline = Date(timeIntervalSinceNow: 20)
         while !Self.listens(socket) {
             guard child.isAlive, Date() < deadline else {
                 child.kill()
                 throw BenchError(
-                    "\(backend.name(on: store)) does not listen: \(Self.lastLine(of: log))")
+                    "\(name) does not listen: \(Self.lastLine(of: log))")
             }
             Thread.sleep(forTimeInterval: 0.005)
         }
         return Running(child: child, socket: socket)
+    }
+
+    /// What never ends and never says anything, for standard input: there are programs that end with
+    /// it.
+    private func silence() throws -> String {
+        let path = "\(folder)/silence"
+        guard unsafe mkfifo(path, 0o600) == 0 || errno == EEXIST else {
+            throw BenchError("\(path) can't be made")
+        }
+        return path
     }
 
     /// A driver at work, whose result is still to come.
@@ -47,7 +61,7 @@ struct TestStand {
     }
 
     func startDriver(
-        _ load: DriverLoad, on socket: String, seconds: Double, warmup: Double, slot: Int = 0
+        _ load: some DriverLoad, on socket: String, seconds: Double, warmup: Double, slot: Int = 0
     ) throws -> Driving {
         let log = "\(folder)/driver-\(slot).log"
         let words = load.words(socket: socket, seconds: seconds, warmup: warmup, cpu: driverCPU)
@@ -59,7 +73,7 @@ struct TestStand {
 
     /// Drives a back-end for a window.
     func drive(
-        _ load: DriverLoad, _ running: Running, seconds: Double? = nil
+        _ load: some DriverLoad, _ running: Running, seconds: Double? = nil
     ) throws -> DriverSample {
         try result(
             of: startDriver(
@@ -80,32 +94,15 @@ struct TestStand {
         }
     }
 
-    /// Starts the back-end, makes what it needs ready, and measures one window.
-    func window(
-        _ line: String, _ store: Store, _ load: DriverLoad, _ backend: Backend, round: Int,
-        seconds: Double? = nil
-    ) throws -> Window {
-        let running = try start(backend, store)
-        defer { running.child.end() }
-        if store == .memory {
-            // Memory that was never written to is not there yet.
-            var fill = self
-            fill.warmup = 0
-            let pattern = DriverLoad(pattern: .write, blockSize: 131_072, depth: 32)
-            _ = try fill.drive(pattern, running, seconds: 0.5)
-        }
-        return try window(line, load, backend.name(on: store), running, round, seconds: seconds)
-    }
-
     /// Measures one window on a back-end that runs.
     func window(
-        _ line: String, _ load: DriverLoad, _ name: String, _ running: Running, _ round: Int,
+        _ line: String, _ load: some DriverLoad, _ name: String, _ running: Running, _ round: Int,
         seconds: Double? = nil
     ) throws -> Window {
         let date = Date()
         let sample = try drive(load, running, seconds: seconds)
         return Window(
-            line: line, backend: name, round: round, date: date, load: load,
+            line: line, backend: name, round: round, date: date, load: AnyLoad(load: load),
             distance: Distance(sample.roundTrip), sample: sample)
     }
 

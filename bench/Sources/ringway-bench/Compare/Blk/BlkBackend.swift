@@ -32,7 +32,7 @@ struct StorePaths {
 }
 
 /// A back-end in one configuration: ours or a peer's.
-struct Backend {
+struct BlkBackend: Contestant {
     enum Kind {
         /// - pollMicroseconds: nil leaves the program's default.
         case ringway(program: String, pollMicroseconds: Int?)
@@ -67,21 +67,19 @@ struct Backend {
     }
 
     let kind: Kind
+    var paths = StorePaths(sharedMemoryFile: "", diskFile: "")
     /// Queues offered; nil leaves the program's default, but for qemu-storage-daemon 1.
     var queueCount: Int?
 
     /// As tables and `--peers` name it. An engine means nothing without a file.
     func name(on store: Store) -> String {
         switch kind {
-        case .ringway(_, nil): Self.defaultName
+        case .ringway(_, nil): Contest.ourDefault
         case .ringway(_, let poll?): "ringway-poll\(poll)us"
         case .storageDaemon(let engine, let loop):
             store == .null ? "qsd-null-\(loop.rawValue)" : "qsd-\(engine.rawValue)-\(loop.rawValue)"
         }
     }
-
-    /// Ringway without options of ours.
-    static let defaultName = "ringway"
 
     var isOurs: Bool {
         if case .ringway = kind { true } else { false }
@@ -99,7 +97,7 @@ struct Backend {
     }
 
     /// The command line that serves the store at the socket.
-    func words(for store: Store, _ paths: StorePaths, socket: String) -> [String] {
+    func words(for store: Store, socket: String) -> [String] {
         switch kind {
         case .ringway(let program, let poll):
             var words = [program, "--socket-path", socket, "--log-level", "warning"]
@@ -132,16 +130,72 @@ struct Backend {
     static let storageDaemon = "qemu-storage-daemon"
     /// The Debian package that brings it.
     static let storageDaemonPackage = "qemu-system-common"
+}
 
+extension BlkBackend {
     /// Every configuration of the peers; with `few`, one for each engine that reaches a page cache.
-    static func peers(few: Bool) -> [Backend] {
-        if few {
-            return [Engine.ioUring, .threads].map {
-                Backend(kind: .storageDaemon(engine: $0, loop: .thread))
-            }
+    static func peers(few: Bool, _ paths: StorePaths) -> [BlkBackend] {
+        let engines = few ? [.ioUring, .threads] : Engine.allCases
+        let loops = few ? [.thread] : Loop.allCases
+        return engines.flatMap { engine in
+            loops.map { BlkBackend(kind: .storageDaemon(engine: engine, loop: $0), paths: paths) }
         }
-        return Engine.allCases.flatMap { engine in
-            Loop.allCases.map { Backend(kind: .storageDaemon(engine: engine, loop: $0)) }
+    }
+}
+
+/// On a line.
+extension BlkBackend {
+    func serves(_ line: BlkLine) -> Bool { serves(line.store) }
+    func name(on line: BlkLine) -> String { name(on: line.store) }
+
+    func words(on line: BlkLine, socket: String) -> [String] {
+        words(for: line.store, socket: socket)
+    }
+
+    func window(
+        _ line: BlkLine, on stand: TestStand, round: Int, seconds: Double?
+    ) throws -> Window {
+        let window = try stand.window(
+            line.name, line.store, line.load, self, round: round, seconds: seconds)
+        if line.store.isOnDisk, line.load.pattern == .randwrite {
+            try TestFile.settle(paths.diskFile)
         }
+        return window
+    }
+
+    static func versions(_ contestants: [BlkBackend]) -> [(String, String)] {
+        var versions: [(String, String)] = []
+        for backend in contestants {
+            guard case .ringway(let program, _) = backend.kind else { continue }
+            versions.append(("ringway-blk", Machine.version(ofBuilt: program)))
+            break
+        }
+        if contestants.contains(where: { !$0.isOurs }) {
+            versions.append((storageDaemon, Tool.firstLine([storageDaemon, "--version"])))
+        }
+        return versions
+    }
+}
+
+extension TestStand {
+    func start(_ backend: BlkBackend, _ store: Store, slot: Int = 0) throws -> Running {
+        try start(backend.name(on: store), slot: slot) { backend.words(for: store, socket: $0) }
+    }
+
+    /// Starts the back-end, makes what it needs ready, and measures one window.
+    func window(
+        _ line: String, _ store: Store, _ load: BlkLoad, _ backend: BlkBackend, round: Int,
+        seconds: Double? = nil
+    ) throws -> Window {
+        let running = try start(backend, store)
+        defer { running.child.end() }
+        if store == .memory {
+            // Memory that was never written to is not there yet.
+            var fill = self
+            fill.warmup = 0
+            let pattern = BlkLoad(pattern: .write, blockSize: 131_072, depth: 32)
+            _ = try fill.drive(pattern, running, seconds: 0.5)
+        }
+        return try window(line, load, backend.name(on: store), running, round, seconds: seconds)
     }
 }

@@ -29,10 +29,10 @@ struct CompareCost: ParsableCommand {
     func run() throws {
         Leftovers.clearOnSignals()
         defer { Leftovers.clear() }
-        let stand = try options.stand(StorePaths(sharedMemoryFile: "", diskFile: ""))
+        let stand = try options.stand()
         let start = Date()
         var cost = CostMeasurement(
-            stand: stand, program: try options.ringwayProgram(),
+            stand: stand, program: try options.program("ringway-blk"),
             rounds: options.rounds ?? (options.quick ? 1 : 5),
             idleSeconds: idleSeconds ?? (options.quick ? 2 : 10), isQuick: options.quick,
             sections: Set(sections))

@@ -8,7 +8,7 @@ struct CostMeasurement {
         let name: String
         var pollMicroseconds: Int?
         var queueCount: Int?
-        let load: DriverLoad
+        let load: BlkLoad
     }
 
     /// What a back-end used while nobody asked anything of it.
@@ -73,16 +73,16 @@ struct CostMeasurement {
         var cases: [Case] = []
         for poll in Self.polls {
             let name = Self.pollName(poll)
-            let light = DriverLoad(rate: 1000, usesInterrupts: true)
+            let light = BlkLoad(rate: 1000, usesInterrupts: true)
             cases += [
                 Case(
                     section: .polling, name: "\(name), light", pollMicroseconds: poll, load: light),
                 Case(
                     section: .polling, name: "\(name), full, driver polls",
-                    pollMicroseconds: poll, load: DriverLoad()),
+                    pollMicroseconds: poll, load: BlkLoad()),
                 Case(
                     section: .polling, name: "\(name), full, driver sleeps",
-                    pollMicroseconds: poll, load: DriverLoad(usesInterrupts: true)),
+                    pollMicroseconds: poll, load: BlkLoad(usesInterrupts: true)),
             ]
         }
         for perQueue in [false, true] {
@@ -91,7 +91,7 @@ struct CostMeasurement {
                     Case(
                         section: .queues, name: Self.queuesName(count, perQueue: perQueue),
                         queueCount: count,
-                        load: DriverLoad(depth: perQueue ? 32 : 32 / count, queues: count)))
+                        load: BlkLoad(depth: perQueue ? 32 : 32 / count, queues: count)))
             }
         }
         for depth in Self.depths {
@@ -99,7 +99,7 @@ struct CostMeasurement {
                 cases.append(
                     Case(
                         section: .idleQueues, name: Self.idleName(count, depth: depth),
-                        queueCount: count + 1, load: DriverLoad(depth: depth, idleQueues: count)))
+                        queueCount: count + 1, load: BlkLoad(depth: depth, idleQueues: count)))
             }
         }
         return cases.filter { sections.contains($0.section) }
@@ -127,7 +127,7 @@ struct CostMeasurement {
     }
 
     private mutating func measure(_ one: Case, _ round: Int, _ progress: CompareProgress) {
-        let backend = Backend(
+        let backend = BlkBackend(
             kind: .ringway(program: program, pollMicroseconds: one.pollMicroseconds),
             queueCount: one.queueCount)
         attempt(one.section, one.name, progress) { stand in
@@ -161,12 +161,12 @@ struct CostMeasurement {
 
     /// A load, then nothing: first with the driver still attached, but stopped; then without it.
     private mutating func measureIdle(_ poll: Int?, _ progress: CompareProgress) {
-        let backend = Backend(kind: .ringway(program: program, pollMicroseconds: poll))
+        let backend = BlkBackend(kind: .ringway(program: program, pollMicroseconds: poll))
         let name = Self.pollName(poll)
         do {
             let running = try stand.start(backend, .memory)
             defer { running.child.end() }
-            let driver = try stand.attachAndStop(DriverLoad(), running, loadSeconds: 2)
+            let driver = try stand.attachAndStop(BlkLoad(), running, loadSeconds: 2)
             try watch(name, running, isAttached: true)
             driver.child.kill()
             Thread.sleep(forTimeInterval: 0.5)
@@ -199,7 +199,7 @@ struct CostMeasurement {
     /// A busy ringway-blk beside idle ones, each with a driver attached that asks nothing; and, in
     /// turn with it, beside the same ones stopped, which are then as good as not there.
     private mutating func measureBeside(_ count: Int, _ progress: CompareProgress) {
-        let backend = Backend(kind: .ringway(program: program, pollMicroseconds: nil))
+        let backend = BlkBackend(kind: .ringway(program: program, pollMicroseconds: nil))
         var idlers: [(TestStand.Running, TestStand.Driving)] = []
         defer {
             for (running, driver) in idlers {
@@ -210,7 +210,7 @@ struct CostMeasurement {
         do {
             for slot in 1..<(count + 1) {
                 let running = try stand.start(backend, .memory, slot: slot)
-                let load = DriverLoad(depth: 1, rate: 100)
+                let load = BlkLoad(depth: 1, rate: 100)
                 let driver = try stand.attachAndStop(load, running, loadSeconds: 0.1, slot: slot)
                 idlers.append((running, driver))
             }
@@ -229,7 +229,7 @@ struct CostMeasurement {
                     let name = Self.othersName(count, depth: depth, stopped: stopped)
                     attempt(.others, name, progress) { stand in
                         let window = try stand.window(
-                            "others", .memory, DriverLoad(depth: depth), backend, round: round)
+                            "others", .memory, BlkLoad(depth: depth), backend, round: round)
                         return window.named(name)
                     }
                 }
@@ -255,7 +255,7 @@ extension Window {
 extension TestStand {
     /// Attaches a driver, and stops it for good after `loadSeconds` of its load.
     func attachAndStop(
-        _ load: DriverLoad, _ running: Running, loadSeconds: Double, slot: Int = 0
+        _ load: BlkLoad, _ running: Running, loadSeconds: Double, slot: Int = 0
     ) throws -> Driving {
         let before = BackendUse(of: running.child.pid) ?? BackendUse()
         let driver = try startDriver(

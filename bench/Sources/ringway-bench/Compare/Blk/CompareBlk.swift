@@ -6,7 +6,7 @@ struct CompareBlk: ParsableCommand {
         commandName: "blk",
         abstract: "ringway-blk and qemu-storage-daemon, each driven by `ringway-bench blk`.",
         discussion: """
-            Lines: \(Line.all.map(\.name).joined(separator: ", ")).
+            Lines: \(BlkLine.all.map(\.name).joined(separator: ", ")).
             A line's ratio is our best configuration's IOPS by the peers' best one's.
             """)
 
@@ -46,10 +46,10 @@ struct CompareBlk: ParsableCommand {
         for poll in ringwayPoll where poll != "default" && Int(poll) == nil {
             throw ValidationError("--ringway-poll \(poll): default, or a number of microseconds")
         }
-        for name in lines where !Line.all.contains(where: { $0.name.hasPrefix(name) }) {
+        for name in lines where !BlkLine.all.contains(where: { $0.name.hasPrefix(name) }) {
             throw ValidationError(
                 "--lines \(name): there is none; they are "
-                    + Line.all.map(\.name).joined(separator: " "))
+                    + BlkLine.all.map(\.name).joined(separator: " "))
         }
     }
 
@@ -60,40 +60,50 @@ struct CompareBlk: ParsableCommand {
         let disk = URL(fileURLWithPath: dir ?? options.out).standardized.path
         let paths = StorePaths(
             sharedMemoryFile: "/dev/shm/\(token)", diskFile: "\(disk)/\(token)")
-        let stand = try options.stand(paths)
-        let chosen = Line.all.filter { $0.name.isChosen(by: lines, among: Line.all.map(\.name)) }
+        let stand = try options.stand()
+        let chosen = BlkLine.all.filter {
+            $0.name.isChosen(by: lines, among: BlkLine.all.map(\.name))
+        }
         try makeFiles(for: chosen, paths)
 
-        var comparison = BlkComparison(
+        var comparison = Comparison(
             stand: stand, rounds: options.rounds ?? (options.quick ? 2 : 5),
-            contestants: try contestants(), picksBest: onlyBest)
+            contestants: try contestants(paths), picksBest: onlyBest
+        ) { line in
+            // What a store needs before its line.
+            guard line.store.isOnDisk else { return }
+            try? TestFile.settle(paths.diskFile)
+            if line.store == .cachedFile { try? TestFile.read(paths.diskFile) }
+        }
         comparison.add(chosen, peers: peers)
         if comparison.contestants.allSatisfy({ $0.isOurs }), peers != ["none"] {
             comparison.say(
-                "\(Backend.storageDaemon) is not installed (Debian package"
-                    + " \(Backend.storageDaemonPackage)): left out")
+                "\(BlkBackend.storageDaemon) is not installed (Debian package"
+                    + " \(BlkBackend.storageDaemonPackage)): left out")
         }
         let start = Date()
         comparison.run()
         let machine = Machine(stand, start: start)
         try options.write(comparison.raw, to: "results.json")
-        let report = CompareReport(comparison: comparison, machine: machine)
+        let report = CompareReport(
+            comparison, machine, .blk, morePlots: CompareReport.latencyPlots)
         for (name, plot) in report.plots { try options.write(plot, to: name) }
         try options.write(report.text, to: "report.md")
         CompareProgress.say("done: \(options.out)/report.md")
     }
 
-    private func contestants() throws -> [Backend] {
-        let program = try options.ringwayProgram()
+    private func contestants(_ paths: StorePaths) throws -> [BlkBackend] {
+        let program = try options.program("ringway-blk")
         let ours = ringwayPoll.prefix(options.quick ? 1 : ringwayPoll.count).map {
-            Backend(kind: .ringway(program: program, pollMicroseconds: Int($0)))
+            BlkBackend(
+                kind: .ringway(program: program, pollMicroseconds: Int($0)), paths: paths)
         }
-        guard peers != ["none"], Tool.find(Backend.storageDaemon) != nil else { return ours }
-        let theirs = Backend.peers(few: options.quick && peers.isEmpty)
+        guard peers != ["none"], Tool.find(BlkBackend.storageDaemon) != nil else { return ours }
+        let theirs = BlkBackend.peers(few: options.quick && peers.isEmpty, paths)
         return ours + theirs
     }
 
-    private func makeFiles(for lines: [Line], _ paths: StorePaths) throws {
+    private func makeFiles(for lines: [BlkLine], _ paths: StorePaths) throws {
         if lines.contains(where: { $0.store == .sharedMemoryFile }) {
             CompareProgress.say("filling \(paths.sharedMemoryFile)")
             let size =

@@ -106,10 +106,10 @@ struct CostReport {
             for distance in Distance.allCases {
                 guard let row = Summary(name, distance, of: windows) else { continue }
                 table.add(
-                    name, distance.rawValue, "\(row.count)", tenth(row.iops / 1000),
+                    name, distance.rawValue, "\(row.count)", tenth(row.rate / 1000),
                     row.cpu.map(two) ?? "?",
-                    row.cpu.map { tenth($0 * row.iops / 1e4) } ?? "?", tenth(row.p50),
-                    tenth(row.p99), mib(row))
+                    row.cpu.map { tenth($0 * row.rate / 1e4) } ?? "?", short(row.p50),
+                    short(row.p99), mib(row))
             }
         }
         let dropped = windows.filter { !$0.counts }.count
@@ -140,8 +140,8 @@ struct CostReport {
         var table = MarkdownTable("", "")
         for (name, value) in machine.facts { table.add(name, value) }
         table.add("ringway-blk", Machine.version(ofBuilt: cost.program))
-        let backend = Backend(kind: .ringway(program: cost.program, pollMicroseconds: nil))
-        let words = backend.words(for: .memory, cost.stand.paths, socket: "SOCKET")
+        let backend = BlkBackend(kind: .ringway(program: cost.program, pollMicroseconds: nil))
+        let words = backend.words(for: .memory, socket: "SOCKET")
         table.add("command line", "`\(words.joined(separator: " "))`, with --poll-us, --num-queues")
         return table.text
     }
@@ -154,7 +154,7 @@ extension CostReport {
         let sections = Set(cost.windows.filter(\.counts).map(\.line))
         if sections.contains(CompareCost.Section.queues.rawValue) {
             plots.append(
-                ("queues-iops.svg", queuesPlot("IOPS by number of queues", "IOPS") { $0.iops }))
+                ("queues-iops.svg", queuesPlot("IOPS by number of queues", "IOPS") { $0.rate }))
             plots.append(
                 (
                     "queues-cpu.svg",

@@ -1,43 +1,43 @@
 import Foundation
 
 /// Rounds of windows over lines and back-ends.
-struct BlkComparison {
+struct Comparison<Peer: Contestant> {
     let stand: TestStand
     let rounds: Int
-    let contestants: [Backend]
+    let contestants: [Peer]
     /// Whether a short round picks one configuration of each side for a line.
     let picksBest: Bool
-    private(set) var results: [LineResult] = []
+    /// Called before a line is measured.
+    private let prepare: (Peer.Line) -> Void
+    private(set) var results: [LineResult<Peer.Line>] = []
     /// What a reader must know of this run.
     private(set) var notes: [String] = []
 
-    init(stand: TestStand, rounds: Int, contestants: [Backend], picksBest: Bool) {
+    init(
+        stand: TestStand, rounds: Int, contestants: [Peer], picksBest: Bool,
+        prepare: @escaping (Peer.Line) -> Void = { _ in }
+    ) {
         self.stand = stand
         self.rounds = rounds
         self.contestants = contestants
         self.picksBest = picksBest
+        self.prepare = prepare
     }
 
     /// Adds lines, with the peers whose names begin with one of `names`; with all, if there is none.
-    mutating func add(_ lines: [Line], peers names: [String]) {
+    mutating func add(_ lines: [Peer.Line], peers names: [String]) {
         for line in lines {
-            let able = contestants.filter { $0.serves(line.store) }
-            let all = able.filter { !$0.isOurs }.map { $0.name(on: line.store) }
+            let able = contestants.filter { $0.serves(line) }
+            let all = able.filter { !$0.isOurs }.map { $0.name(on: line) }
             let peers = all.filter { $0.isChosen(by: names, among: all) }
-            let ours = able.filter(\.isOurs).map { $0.name(on: line.store) }
+            let ours = able.filter(\.isOurs).map { $0.name(on: line) }
             results.append(LineResult(line: line, ours: ours, peers: peers))
         }
     }
 
     /// results.json.
-    struct Raw: Encodable {
-        let windows: [Window]
-        /// Short ones, which only picked configurations.
-        let qualifying: [Window]
-    }
-
-    var raw: Raw {
-        Raw(
+    var raw: RawWindows {
+        RawWindows(
             windows: results.flatMap(\.windows), qualifying: results.flatMap(\.qualifying))
     }
 
@@ -53,7 +53,7 @@ struct BlkComparison {
         let progress = CompareProgress(
             total: perLine * rounds + (picksBest ? count * 2 : 0), secondsExpected: each)
         for index in results.indices {
-            prepare(results[index].line.store)
+            prepare(results[index].line)
             if picksBest { qualify(index, progress) }
             measure(index, progress)
         }
@@ -77,7 +77,7 @@ struct BlkComparison {
 
     /// Leaves each side the configuration that is best in two short rounds.
     private mutating func qualify(_ index: Int, _ progress: CompareProgress) {
-        var short = BlkComparison(
+        var short = Comparison(
             stand: stand, rounds: 2, contestants: contestants, picksBest: false)
         short.results = [results[index]]
         let seconds = min(0.7, stand.seconds)
@@ -102,17 +102,14 @@ struct BlkComparison {
         let key = "\(line.name) \(name)"
         guard results[index].ours.contains(name) || results[index].peers.contains(name),
             let backend = contestants.first(where: {
-                $0.serves(line.store) && $0.name(on: line.store) == name
+                $0.serves(line) && $0.name(on: line) == name
             })
         else { return progress.expect(-1) }
         for attempt in 0..<3 {
             do {
-                let window = try stand.window(
-                    line.name, line.store, line.load, backend, round: round, seconds: seconds)
+                let window = try backend.window(
+                    line, on: stand, round: round, seconds: seconds)
                 results[index].windows.append(window)
-                if line.store.isOnDisk, line.load.pattern == .randwrite {
-                    try TestFile.settle(stand.paths.diskFile)
-                }
                 let text = "\(key), round \(round + 1): \(window.outline)"
                 if window.counts { return progress.step(text) }
                 CompareProgress.say(text + (attempt < 2 ? "; again" : "; given up"))
@@ -127,22 +124,11 @@ struct BlkComparison {
         }
         progress.expect(-1)
     }
-
-    /// What a store needs before its line.
-    private func prepare(_ store: Store) {
-        guard store.isOnDisk else { return }
-        try? TestFile.settle(stand.paths.diskFile)
-        if store == .cachedFile { try? TestFile.read(stand.paths.diskFile) }
-    }
 }
 
-extension Window {
-    /// The window in a few words, for who watches.
-    var outline: String {
-        let trips = [sample.roundTrip?.before, sample.roundTrip?.after].compactMap { $0 }
-        let trip = trips.isEmpty ? "" : ", " + trips.map(tenth).joined(separator: " then ") + " ns"
-        let errors = sample.errors > 0 ? ", \(sample.errors) requests failed" : ""
-        return "\(Int(sample.iops / 1000))k IOPS (\(distance?.rawValue ?? "the cores moved")"
-            + "\(trip))\(errors)"
-    }
+/// results.json of a comparison.
+struct RawWindows: Encodable {
+    let windows: [Window]
+    /// Short ones, which only picked configurations.
+    let qualifying: [Window]
 }

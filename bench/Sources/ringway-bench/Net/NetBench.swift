@@ -1,0 +1,80 @@
+import Host
+import VhostUserFrontend
+import VirtioSpec
+
+/// One run against one back-end: from the handshake to the figures.
+final class NetBench {
+    private let plan: NetPlan
+    private let driver: NetDriver
+    /// Of the back-end, where it is known.
+    let pid: Int32?
+    private let progress: ProgressLine
+
+    /// Connects, and finds out whether the device can do what is planned.
+    init(_ plan: NetPlan, socket: String, pid: Int32?, isJSON: Bool) throws {
+        self.plan = plan
+        let connection = try BenchMemory.connect(socket)
+        var options = NetDriver.Options()
+        options.makesQueues = false
+        options.pairs = plan.pairs
+        options.queueSize = plan.queueSize
+        options.packed = plan.isPacked
+        options.indirect = plan.isIndirect
+        options.mergeable = plan.wantsMergeable
+        options.offloads = plan.offloads
+        let ram = try BenchMemory.make(bytes: plan.memoryBytes, hugePages: plan.hugePages)
+        driver = try NetDriver(connection, ram, options)
+        self.pid = pid ?? connection.peerProcess
+        progress = ProgressLine(isJSON: isJSON)
+        try judge()
+    }
+
+    private func judge() throws {
+        let features = driver.features
+        if plan.isIndirect, !features.contains(.indirectDescriptors) {
+            throw BenchError("the back-end takes no indirect descriptors: leave --indirect out")
+        }
+        guard features.isSuperset(of: plan.offloads) else {
+            throw BenchError(
+                "--frame \(plan.frameBytes): the back-end does not offer all that packets to be cut"
+                    + " by others need (CSUM, TSO4)")
+        }
+        guard driver.connection.protocolFeatures.contains(.multiqueue) else { return }
+        let pairs = Int(clamping: try driver.connection.queueCount())
+        guard plan.pairs <= pairs else {
+            throw BenchError("\(plan.pairs) queue pairs, and the back-end offers \(pairs)")
+        }
+    }
+
+    var link: NetLink {
+        NetLink(
+            shape: driver.queueShape, headerBytes: driver.headerBytes,
+            isMergeable: driver.isMergeable)
+    }
+
+    /// All of it. The queues are stopped and the connection closed before it returns.
+    func run() throws -> NetFigures {
+        let shift = NetShift(plan: plan, link: link, ram: driver.ram)
+        let cpus = Array(plan.cpus.prefix(plan.threads))
+        let crew = try Crew<NetResult>(on: cpus, driver.connection, pid: pid, progress) {
+            number, worker throws(FrontendError) in
+            try shift.work(number, worker)
+        }
+        defer { crew.end() }
+        for (index, place) in try crew.places() {
+            try driver.start(index, place, base: place.start)
+        }
+        try crew.makeReady(saying: "starting")
+        let (before, after) = try crew.measure(warmup: plan.warmup, seconds: plan.seconds) {
+            let gigabits = $0 * Double(plan.frameBytes) * 8 / 1e9
+            return "\(($0 / 1e6).short) Mpps, \(gigabits.short) Gbit/s"
+        }
+        var figures = NetFigures(link: link)
+        figures.share = BackendShare(before, after)
+        for result in try crew.results(saying: "waiting for the last packets") {
+            figures.total.add(result)
+        }
+        _ = try driver.stop()
+        return figures
+    }
+}
