@@ -31,6 +31,9 @@ public struct Thread: ~Copyable, Sendable {
     /// Waits until the body has returned.
     public consuming func join() { pthread_join(handle, nil) }
 
+    /// Lets it end by itself, whenever that is.
+    public consuming func detach() { pthread_detach(handle) }
+
     private final class Start: Sendable {
         let name: String
         let cpus: [Int32]

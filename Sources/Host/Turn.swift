@@ -1,8 +1,6 @@
-import Synchronization
-
 /// One at a time: a lock for slow, rare stretches of code that several threads may reach.
 public final class Turn: Sendable {
-    private let lock = Mutex<Void>(())
+    private let lock = Locked<Void>(())
 
     public init() {}
 

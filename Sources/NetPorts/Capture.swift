@@ -1,5 +1,4 @@
 import Host
-import Synchronization
 
 /// A file of packets in pcapng, for Wireshark and tcpdump: an Ethernet interface, times in
 /// nanoseconds, and for every packet which way it went.
@@ -31,7 +30,7 @@ public final class Capture: Sendable {
     public let path: String
     private let limit: UInt64
     private let file: OwnedFD
-    private let state: Mutex<Totals>
+    private let state: Locked<Totals>
 
     /// Makes the file, or empties it.
     ///
@@ -55,7 +54,7 @@ public final class Capture: Sendable {
         self.path = path
         self.limit = limit
         self.file = file
-        state = Mutex(totals)
+        state = Locked(totals)
     }
 
     private static func open(_ path: String) throws(PortFault) -> OwnedFD {

@@ -31,6 +31,11 @@ final class ScriptedBackend: Sendable {
         thread = Mutex(started)
     }
 
+    // It ends with the connection, which may outlive us.
+    deinit {
+        if let thread = thread.withLock({ $0.take() }) { thread.detach() }
+    }
+
     /// The one connection there is.
     func connect() -> FrontendConnection {
         FrontendConnection(UnixSocket(adopting: OwnedFD(adopting: raw)))
