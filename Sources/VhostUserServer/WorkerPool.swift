@@ -1,7 +1,6 @@
 import GuestMemory
 import Host
 import Logging
-import Synchronization
 import VirtioDevice
 
 /// The threads that run the queues of a device, or of several devices that pass things to each other.
@@ -17,7 +16,7 @@ final class WorkerPool: Sendable {
     private let queuesPerGroup: Int
 
     private final class Slot: Sendable {
-        let worker = Mutex<Worker?>(nil)
+        let worker = Locked<Worker?>(nil)
     }
 
     /// - Parameters:
@@ -56,7 +55,7 @@ final class WorkerPool: Sendable {
         var order = Optional(
             WorkerOrder.queue(QueuePlace(device: device, queue: queue, local: local), order))
         return try workers[number].worker.withLock {
-            (slot: inout sending Worker?) throws(SystemError) -> WorkerAnswer? in
+            (slot: inout Worker?) throws(SystemError) -> WorkerAnswer? in
             if slot == nil { slot = try start(number) }
             guard let worker = slot, let order = order.take() else { return nil }
             let answer = worker.ask(order, interruption: interruption)

@@ -2,7 +2,6 @@ import EthernetSwitch
 import Host
 import Logging
 import NetPorts
-import Synchronization
 import VirtioSpec
 
 /// A switch between the devices of one `NetService`: device n is at port n, and one worker serves
@@ -15,7 +14,7 @@ public final class SwitchLink: Sendable {
         var second: UInt32 = 0
     }
 
-    private let state: Mutex<State>
+    private let state: Locked<State>
     /// One for each port.
     private let loggers: [Logger]
     /// The TAP behind the last port, where there is no guest.
@@ -32,7 +31,7 @@ public final class SwitchLink: Sendable {
         self.uplink = uplink
         self.loggers = loggers
         lastPort = table.portCount - 1
-        state = Mutex(State(table: table))
+        state = Locked(State(table: table))
     }
 
     /// The local number of the queue into the guest at `port`.
