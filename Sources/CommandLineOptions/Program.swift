@@ -11,8 +11,8 @@ public protocol Program: ParsableCommand {
 }
 
 extension Program {
-    /// Runs the program the word on whose command line are the process's: one line on standard error
-    /// and a status that is not 0 where it fails.
+    /// Runs the program as its command line says. Where it fails, that is one line on standard error
+    /// and a status that is not 0.
     public static func start() {
         let name = Self.configuration.commandName ?? "ringway"
         // By convention everything else on the command line is ignored.

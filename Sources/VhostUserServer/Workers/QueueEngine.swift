@@ -41,9 +41,11 @@ public protocol QueueEngine: ~Copyable, SendableMetatype {
     /// Whether it serves a queue that the driver has disabled, in its own way.
     var servesDisabled: Bool { get }
 
-    /// The queue is left alone from here on: asks for what is to wake it. Returns whether that is
-    /// the driver's kick.
-    mutating func fallAsleep(_ ring: inout IORing) -> Bool
+    /// Whether it goes on with what the driver does next, and so must hear of that.
+    var wantsKick: Bool { get }
+
+    /// The queue is left alone from here on: asks for what else is to wake it.
+    mutating func fallAsleep(_ ring: inout IORing)
 
     /// The queue has stopped: takes back what it asked for.
     mutating func stop(_ ring: inout IORing)
@@ -59,7 +61,9 @@ extension QueueEngine where Self: ~Copyable {
     public var isWaitedFor: Bool { inFlight > 0 }
     public var servesDisabled: Bool { false }
 
-    public mutating func fallAsleep(_ ring: inout IORing) -> Bool { true }
+    public var wantsKick: Bool { true }
+
+    public mutating func fallAsleep(_ ring: inout IORing) {}
 
     public mutating func stop(_ ring: inout IORing) {}
 

@@ -118,8 +118,8 @@ public struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
 
     /// Leaves the queue to its kick. Returns false where there is work already.
     mutating func fallAsleep(_ ring: inout IORing) -> Bool {
-        let wantsKick = engine.fallAsleep(&ring)
-        if mayTake, wantsKick {
+        engine.fallAsleep(&ring)
+        if mayTake, engine.wantsKick {
             if form.requestKicks() {
                 form.suppressKicks()
                 return false
@@ -149,7 +149,7 @@ public struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
 
     /// Whether nobody will tell us of new chains: the front-end gave no kick descriptor, or a dead
     /// one. Then the ring is looked at from time to time.
-    var mustLook: Bool { mayTake && kick == nil && !engine.isWaitedFor }
+    var mustLook: Bool { mayTake && kick == nil && engine.wantsKick }
 
     /// The wait for a kick under `tag` has ended. False where it was on a descriptor since replaced.
     mutating func kicked(_ tag: UInt64, result: Int32, _ logger: Logger) -> Bool {

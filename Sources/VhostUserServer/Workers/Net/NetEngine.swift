@@ -32,8 +32,6 @@ public struct NetEngine: QueueEngine, ~Copyable {
     let net: NetDevice
     let link: NetService.Link
     let capture: Capture?
-    /// The local number of the pair's other queue.
-    let partner: Int
     let shape: PacketShape
     /// The device's number among those that the worker serves: its port, where they are on a switch.
     let port: Int
@@ -69,7 +67,6 @@ public struct NetEngine: QueueEngine, ~Copyable {
         self.uplinkMemory = uplinkMemory
         link = service.link
         capture = service.capture
-        partner = place.local ^ 1
         shape = PacketShape(headerBytes: net.headerBytes, isMergeable: net.isMergeable)
         port = place.device
         lastTarget = place.device
@@ -128,14 +125,10 @@ public struct NetEngine: QueueEngine, ~Copyable {
     /// What a guest sends on a disabled queue is taken and dropped.
     public var servesDisabled: Bool { if case .transmit = role { true } else { false } }
 
-    public mutating func fallAsleep(_ ring: inout IORing) -> Bool {
-        switch wait {
-        case .nothing: return true
-        case .others: return false
-        case .link:
-            arm(&ring)
-            return false
-        }
+    public var wantsKick: Bool { wait == .nothing }
+
+    public mutating func fallAsleep(_ ring: inout IORing) {
+        if wait == .link { arm(&ring) }
     }
 
     private mutating func arm(_ ring: inout IORing) {

@@ -51,10 +51,8 @@ extension RunningQueue where Engine == NetEngine {
     mutating func waitForOthers() { engine.wait = .others }
 
     mutating func finish(_ result: PassResult, _ logger: Logger) {
-        if result.count > 0 {
-            show()
-            worked()
-        }
+        show()
+        if result.count > 0 { worked() }
         if let fault = result.senderFault { report(fault, logger) }
     }
 }
@@ -145,12 +143,10 @@ extension DeviceQueue where Self: ~Copyable {
                 let isPut = try put(
                     .plain, engine.scratch.finished, 0, bytes, engine.shape, &engine.counters,
                     &memory, &engine.scratch.target)
-                guard isPut else {
-                    // A guest whose buffers take no such packet would be asked for ever.
-                    if engine.scratch.target.writable.byteCount > 0 {
-                        engine.counters.dropped &+= 1
-                    }
-                    break
+                if !isPut, let chain = try next(&memory, &engine.scratch.target) {
+                    // Too short for any packet of these: it would be in the way for ever.
+                    engine.counters.dropped &+= 1
+                    complete(chain, written: 0)
                 }
                 result.count &+= 1
             }

@@ -1,6 +1,5 @@
 import Host
 import NetPorts
-import Synchronization
 import VirtioDevice
 import VirtioNet
 import VirtioSpec
@@ -35,7 +34,7 @@ public final class NetService: Sendable {
 }
 
 extension NetDevice {
-    /// Queues of the pair that queue `queue` belongs to.
+    /// What the device's queue `queue` is for.
     func role(of queue: Int) -> NetEngine.Role {
         let pair = queue / NetLayout.queuesPerPair
         guard pair < pairCount else { return .control }

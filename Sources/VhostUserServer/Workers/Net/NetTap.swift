@@ -110,20 +110,27 @@ extension DeviceQueue where Self: ~Copyable {
         engine.scratch.gathered.removeAll()
         var count = 0
         let wanted = engine.shape.headerBytes + NetLayout.largestPacket
-        repeat {
+        for _ in 0..<engine.scratch.held.count {
             let chain: Chain?
             do throws(QueueViolation) { chain = try next(&memory, &engine.scratch.target) } catch {
                 putBack(&engine.scratch.held, count)
                 throw error
             }
             guard let chain else { break }
+            let room = engine.scratch.target.writable.byteCount
+            guard count > 0 || room >= engine.shape.headerBytes else {
+                // Not even a header: the guest gets it back, or it would be in the way for ever.
+                engine.counters.malformed &+= 1
+                complete(chain, written: 0)
+                continue
+            }
             engine.scratch.held[count] = .some(chain)
-            engine.scratch.heldBytes[count] = UInt32(
-                truncatingIfNeeded: engine.scratch.target.writable.byteCount)
+            engine.scratch.heldBytes[count] = UInt32(truncatingIfNeeded: room)
             count += 1
-            guard engine.scratch.gathered.append(engine.scratch.target.writable) else { break }
-        } while engine.shape.isMergeable && engine.scratch.gathered.byteCount < wanted
-            && count < engine.scratch.held.count
+            guard engine.scratch.gathered.append(engine.scratch.target.writable),
+                engine.shape.isMergeable, engine.scratch.gathered.byteCount < wanted
+            else { break }
+        }
         return count
     }
 
