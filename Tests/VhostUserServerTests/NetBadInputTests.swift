@@ -160,6 +160,23 @@ struct NetBadInputTests {
         #expect(try queue.reap() == nil)
     }
 
+    @Test(
+        "A receive chain that a generator's packet does not fit is given back empty",
+        arguments: [false, true])
+    func generated(packed: Bool) throws {
+        let backend = try NetBackend(.generator(bytes: 64))
+        let driver = try backend.driver { $0.packed = packed }
+        try driver.offerBuffers(1, bytes: 5)
+        try driver.offerBuffers(1, bytes: 40)
+        let queue = driver.receiveQueue()
+        for _ in 0..<2 {
+            try queue.waitForUsed(milliseconds: 10_000)
+            #expect(try queue.reap()?.written == 0)
+        }
+        try driver.offerBuffers(1, bytes: 200)
+        #expect(try driver.receive().packet.count == 64)
+    }
+
     @Test("A chain to send outside memory breaks that queue", arguments: [false, true])
     func unmappedPacket(packed: Bool) throws {
         let backend = try NetBackend(.loopback)

@@ -95,6 +95,26 @@ struct NotificationTests {
         }
     }
 
+    @Test("Without a kick the device looks on while its store has something for long")
+    func noKickInFlight() throws {
+        let store = try HeldStore()
+        let backend = try Backend(held: store)
+        let driver = try backend.driver()
+        try driver.connection.setVringFD(.setVringKick, 0, nil)
+        let place = driver.ram.allocate(1024)
+        driver.offerTransfer(BlockRequestType.in, 0, place, 512, token: 1)
+        driver.queues[0].publish()
+        // Whatever the first one waits for, this one asks nothing of the store.
+        driver.offerTransfer(BlockRequestType.getID, 0, place + 512, 20, token: 2)
+        driver.queues[0].publish()
+        #expect(try driver.finish() == 2)
+        driver.offerTransfer(BlockRequestType.getID, 0, place + 512, 20, token: 3)
+        driver.queues[0].publish()
+        #expect(try driver.finish() == 3)
+        store.open()
+        #expect(try driver.finish() == 1)
+    }
+
     @Test("A kick may be a pipe, with any bytes in it", arguments: [1, 8, 16, 100])
     func pipeKick(bytes: Int) throws {
         let backend = try Backend()
