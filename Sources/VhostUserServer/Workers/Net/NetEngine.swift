@@ -242,6 +242,15 @@ struct PacketShape {
     }
 }
 
+extension PacketCopies {
+    /// Makes the copies, of packets with nothing in their headers.
+    @inline(__always)
+    mutating func make() {
+        let (low, high) = NetHeader.plain.words
+        make(low, high)
+    }
+}
+
 /// Room for the packet under way, a queue's own; never more than a breath's.
 struct NetScratch: ~Copyable {
     /// Packets taken in one breath.
@@ -253,6 +262,8 @@ struct NetScratch: ~Copyable {
     var source = ChainBuffers()
     var target = ChainBuffers()
     var more = ChainBuffers()
+    /// Packets of this breath that have a place in a guest's buffers and are not there yet.
+    var copies = PacketCopies(capacity: NetScratch.burst)
     /// Several chains' buffers as one, for a link that is read at once.
     var gathered = IOVectors(capacity: QueueLimits.buffers)
     /// Chains that were taken for one packet, and the bytes that each has room for or was given.

@@ -88,9 +88,10 @@ extension DeviceQueue where Self: ~Copyable {
                         let isDelivered =
                             isPlain
                             ? try target?.put(
-                                .plain, sender.scratch.source.readable, offset, bytes,
+                                sender.scratch.source.readable, offset, bytes, nil,
                                 receiver.shape, &receiver.counters, &receiverMemory,
-                                &sender.scratch.target) ?? false
+                                &sender.scratch.target, &sender.scratch.copies,
+                                isFirst: result.count == 1) ?? false
                             : false
                         if !isDelivered {
                             try target?.putOtherwise(
@@ -103,6 +104,7 @@ extension DeviceQueue where Self: ~Copyable {
                 complete(chain, written: 0)
             }
         } catch { result.senderFault = error }
+        sender.scratch.copies.make()
         return result
     }
 
@@ -141,8 +143,9 @@ extension DeviceQueue where Self: ~Copyable {
         do throws(QueueViolation) {
             while result.count < NetScratch.burst, hasAvailable() {
                 let isPut = try put(
-                    .plain, engine.scratch.finished, 0, bytes, engine.shape, &engine.counters,
-                    &memory, &engine.scratch.target)
+                    engine.scratch.finished, 0, bytes, nil, engine.shape, &engine.counters,
+                    &memory, &engine.scratch.target, &engine.scratch.copies,
+                    isFirst: result.count == 0)
                 if !isPut, let chain = try next(&memory, &engine.scratch.target) {
                     // Too short for any packet of these: it would be in the way for ever.
                     engine.counters.dropped &+= 1
@@ -151,17 +154,25 @@ extension DeviceQueue where Self: ~Copyable {
                 result.count &+= 1
             }
         } catch { result.senderFault = error }
+        engine.scratch.copies.make()
         return result
     }
 
-    /// Puts a packet that needs one chain into one: its header, then `count` bytes of `source` from
-    /// `offset` on. Returns false, and leaves the ring as it was, where there is no chain or the next
-    /// one is too short.
+    /// Puts a packet that needs one chain, and has nothing in its header, into one: the header, then
+    /// `count` bytes of `source` from `offset` on. Returns false, and leaves the ring as it was, where
+    /// there is no chain or the next one is too short.
+    ///
+    /// - Parameters:
+    ///   - head: what the packet begins with, where that was judged.
+    ///   - copies: takes the packet, to be copied there with others when all of a breath have their
+    ///     places; who calls makes these copies before the ring is published.
+    ///   - isFirst: the packet is copied now. It may be the only one, and on its way already while the
+    ///     others are looked at.
     @inline(__always)
     mutating func put(
-        _ header: NetHeader, _ source: borrowing IOVectors, _ offset: Int, _ count: Int,
+        _ source: borrowing IOVectors, _ offset: Int, _ count: Int, _ head: FrameHead?,
         _ shape: PacketShape, _ counters: inout QueueCounters, _ memory: inout GuestMemory,
-        _ buffers: inout ChainBuffers
+        _ buffers: inout ChainBuffers, _ copies: inout PacketCopies, isFirst: Bool
     ) throws(QueueViolation) -> Bool {
         guard let chain = try next(&memory, &buffers) else { return false }
         let whole = shape.headerBytes &+ count
@@ -169,9 +180,18 @@ extension DeviceQueue where Self: ~Copyable {
             putBack(chain)
             return false
         }
-        let (low, high) = header.words
-        buffers.writable.setHeader(low, high, shape.headerBytes)
-        buffers.writable.copy(at: shape.headerBytes, from: source, at: offset, count: count)
+        if isFirst
+            || !copies.add(
+                source, at: offset, count: count, head, to: buffers.writable,
+                header: shape.headerBytes)
+        {
+            let (low, high) = NetHeader.plain.words
+            buffers.writable.setHeader(low, high, shape.headerBytes)
+            buffers.writable.copy(at: shape.headerBytes, from: source, at: offset, count: count)
+            if let head {
+                buffers.writable.setFrameHead(head, at: shape.headerBytes, count: count)
+            }
+        }
         counters.requests &+= 1
         counters.bytesWritten &+= UInt64(count)
         complete(chain, written: UInt32(truncatingIfNeeded: whole))

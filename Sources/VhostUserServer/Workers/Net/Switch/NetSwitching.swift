@@ -30,6 +30,7 @@ extension NetEngine {
             if case .to(let port, _) = breath.frame.verdict { target = port }
             queues[number]?.form.complete(chain)
         } while breath.count < NetScratch.burst
+        queues[number]?.engine.scratch.copies.make()
         for port in breath.served { queues[SwitchLink.receiver(port)]?.show() }
         let result = PassResult(count: breath.count, senderFault: breath.senderFault)
         queues[number]?.engine.lastTarget = target
@@ -205,10 +206,12 @@ extension DeviceQueue where Self: ~Copyable {
                 }
                 do throws(QueueViolation) {
                     let isPut =
+                        // Its head is what was judged, whatever its sender has written since.
                         try target?.put(
-                            breath.frame, sender.scratch.source.readable, sender.shape.headerBytes,
-                            receiver.shape, &receiver.counters, &receiverMemory,
-                            &sender.scratch.target) ?? false
+                            sender.scratch.source.readable, sender.shape.headerBytes,
+                            breath.frame.bytes, breath.frame.head, receiver.shape,
+                            &receiver.counters, &receiverMemory, &sender.scratch.target,
+                            &sender.scratch.copies, isFirst: breath.count == 1) ?? false
                     guard isPut else {
                         breath.chain = .some(chain)
                         return
@@ -222,20 +225,5 @@ extension DeviceQueue where Self: ~Copyable {
                 complete(chain, written: 0)
             }
         } catch { breath.senderFault = error }
-    }
-
-    /// Puts a plain frame that needs one chain into one. Its head is what was judged, whatever its
-    /// sender has written there since.
-    @inline(__always)
-    private mutating func put(
-        _ frame: SwitchedFrame, _ source: borrowing IOVectors, _ offset: Int, _ shape: PacketShape,
-        _ counters: inout QueueCounters, _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
-    ) throws(QueueViolation) -> Bool {
-        let isPut = try put(
-            .plain, source, offset, frame.bytes, shape, &counters, &memory, &buffers)
-        if isPut {
-            buffers.writable.setFrameHead(frame.head, at: shape.headerBytes, count: frame.bytes)
-        }
-        return isPut
     }
 }
