@@ -1,6 +1,7 @@
 import VirtioSpec
 
-/// What `--port` names: tap:NAME, tapfd:N, passt:SOCKET, null:, loopback: or generate:BYTES.
+/// What `--port` names: tap:NAME, tapfd:N, passt:SOCKET, null:, copy:, loopback: or
+/// generate:BYTES.
 public enum PortURI: Equatable, Sendable, CustomStringConvertible {
     case tap(String)
     /// Descriptors handed to us, one for each queue pair: tapfd:5, tapfd:5,6.
@@ -9,6 +10,8 @@ public enum PortURI: Equatable, Sendable, CustomStringConvertible {
     case passt(String)
     /// Takes everything, gives nothing.
     case null
+    /// Takes everything into memory of its own, gives nothing.
+    case copy
     /// Gives back what it takes.
     case loopback
     /// Gives packets of so many bytes without end, and takes everything.
@@ -25,6 +28,7 @@ public enum PortURI: Equatable, Sendable, CustomStringConvertible {
             self = .tapDescriptors(descriptors)
         case "passt" where !rest.isEmpty: self = .passt(rest)
         case "null" where rest.isEmpty: self = .null
+        case "copy" where rest.isEmpty: self = .copy
         case "loopback" where rest.isEmpty: self = .loopback
         case "generate":
             guard let bytes = Self.number(rest),
@@ -42,6 +46,7 @@ public enum PortURI: Equatable, Sendable, CustomStringConvertible {
             "tapfd:" + numbers.map(String.init).joined(separator: ",")
         case .passt(let path): "passt:" + path
         case .null: "null:"
+        case .copy: "copy:"
         case .loopback: "loopback:"
         case .generate(let bytes): "generate:\(bytes)"
         }

@@ -11,7 +11,8 @@ struct NetDeviceOptions: ParsableArguments {
             What is behind the guest's network card. tap:NAME: a TAP of the host's, made where it \
             is missing; tapfd:N: one that is open as descriptor N; passt:SOCKET: Debian's passt, \
             for which nobody needs to be root; for benchmarks null: (takes all, gives nothing), \
-            loopback: (all comes back) and generate:BYTES (as many packets as the guest takes).
+            copy: (the same, copied into memory of its own first), loopback: (all comes back) and \
+            generate:BYTES (as many packets as the guest takes).
             """,
             valueName: "uri"))
     var port: String
@@ -56,8 +57,8 @@ struct NetDeviceOptions: ParsableArguments {
     func uri() throws -> PortURI {
         guard let uri = PortURI(port) else {
             throw ValidationError(
-                "--port \(port): not tap:NAME, tapfd:N, passt:SOCKET, null:, loopback: or"
-                    + " generate:BYTES")
+                "--port \(port): not tap:NAME, tapfd:N, passt:SOCKET, null:, copy:, loopback:"
+                    + " or generate:BYTES")
         }
         return uri
     }

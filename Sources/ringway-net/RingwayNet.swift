@@ -62,6 +62,7 @@ struct RingwayNet: Program {
     ) throws -> (NetService.Link, takes: NetOffloads, gives: NetOffloads) {
         switch uri {
         case .null: return (.null, .all, [])
+        case .copy: return (.copy, .all, [])
         case .generate(let bytes): return (.generator(bytes: bytes), .all, [])
         case .loopback: return (.loopback, .all, .all)
         case .tap(let name):

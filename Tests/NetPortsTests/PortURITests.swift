@@ -11,7 +11,7 @@ struct PortURITests {
             ("tap:vm%d", .tap("vm%d")), ("tapfd:5", .tapDescriptors([5])),
             ("tapfd:5,6,17", .tapDescriptors([5, 6, 17])),
             ("passt:/tmp/passt:1.socket", .passt("/tmp/passt:1.socket")), ("null:", .null),
-            ("loopback:", .loopback), ("generate:64", .generate(64)),
+            ("copy:", .copy), ("loopback:", .loopback), ("generate:64", .generate(64)),
             ("generate:14", .generate(14)),
             ("generate:65550", .generate(65_550)),
         ])
@@ -26,7 +26,8 @@ struct PortURITests {
             "", "tap", "tap:", "tap:sixteen-letters-", "tap:a/b", "tap:a b", "tap:a:b", "tap:.",
             "tap:..", "tap:é", "tap:a\n", "TAP:tap0", "tapfd:", "tapfd:-1", "tapfd:+1", "tapfd:5,",
             "tapfd:5,5", "tapfd:99999999999", "tapfd:x", "passt:", "passt", "null", "null:1",
-            "loopback:x", "generate:", "generate:13", "generate:65551", "generate:-64",
+            "copy", "copy:1", "loopback:x", "generate:", "generate:13", "generate:65551",
+            "generate:-64",
             "generate:64 ", "generate:9223372036854775808", "vde:x", ":",
         ])
     func unknown(text: String) { #expect(PortURI(text) == nil) }

@@ -36,6 +36,28 @@ struct NetLoopbackTests {
     }
 
     @Test(
+        "A port that copies takes packets of any size, cut anywhere, and gives none",
+        arguments: NetShape.all)
+    func copied(shape: NetShape) throws {
+        var random = Seeded()
+        let backend = try NetBackend(.copy)
+        let driver = try backend.driver(shape.set)
+        try driver.offerBuffers(1)
+        // The largest of all, and more together than the memory that they are copied to.
+        for size in [65_550, 14, 65_550]
+            + (0..<40).map({ _ in
+                Int.random(in: 14...9000, using: &random)
+            })
+        {
+            let whole = driver.headerBytes + size
+            let cuts = (0..<3).map { _ in Int.random(in: 1...whole, using: &random) }
+            try driver.send(random.bytes(size), cuts: cuts)
+            try driver.waitForSent()
+        }
+        #expect(try driver.receiveQueue().reap() == nil, "seed \(random.seed)")
+    }
+
+    @Test(
         "A packet that finds too few buffers is dropped whole, and the buffers serve the next",
         arguments: [false, true])
     func tooFewBuffers(packed: Bool) throws {

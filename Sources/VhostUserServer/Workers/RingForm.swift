@@ -114,12 +114,12 @@ struct RingForm: ~Copyable {
     }
 
     mutating func discard(
-        _ engine: inout NetEngine, _ memory: inout GuestMemory
+        copies: Bool, _ engine: inout NetEngine, _ memory: inout GuestMemory
     ) -> PassResult {
         let result =
             isPacked
-            ? packed?.discard(&engine, &memory)
-            : split?.discard(&engine, &memory)
+            ? packed?.discard(copies: copies, &engine, &memory)
+            : split?.discard(copies: copies, &engine, &memory)
         return result ?? PassResult()
     }
 

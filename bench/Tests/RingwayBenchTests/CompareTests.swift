@@ -93,12 +93,14 @@ private func result(_ windows: [Window]) -> LineResult<BlkLine> {
             {"iops": 1000.5, "mib_s": 3.9, "latency_us": {"avg": 1, "p50": 2, "p99": 3, "p999": 4},
              "errors": 0, "c2c_ns": {"before": 60, "after": 61}, "cpu_us_per_io": 2.5,
              "backend": {"pid": 1, "rss_kib": 1000, "rss_private_kib": 900,
+                         "huge_private_kib": 2048,
                          "context_switches": 7, "context_switches_involuntary": 1}, "more": true}
             """
         let sample = try JSONDecoder().decode(DriverSample.self, from: Data(text.utf8))
         #expect(sample.rate == 1000.5)
         #expect(sample.latency?.p99 == 3)
         #expect(sample.backend?.residentKiB == 900)
+        #expect(sample.backend?.memoryKiB == 2948)
         #expect(sample.roundTrip?.after == 61)
         #expect(sample.cpuEach == 2.5)
     }

@@ -60,6 +60,11 @@ private func command(_ words: String...) throws -> NetCommand {
         ["--frame", "63"], ["--frame", "65537"], ["--queue-pairs", "0"], ["--burst", "0"],
         ["--cut", "15"], ["--inflight", "0"], ["--inflight", "1", "--mode", "tx"],
         ["--rate", "0"], ["--rate", "5", "--mode", "rx"], ["--verify", "--mode", "rx"],
+        ["--mode", "switch"], ["--peer-socket", "p"],
+        ["--mode", "switch", "--peer-socket", "p", "--queue-pairs", "2"],
+        ["--driver", "testpmd", "--verify"], ["--driver", "testpmd", "--inflight", "1"],
+        ["--driver", "testpmd", "--frame", "1519"], ["--driver", "testpmd", "--queue-pairs", "2"],
+        ["--driver", "testpmd", "--mode", "switch", "--peer-socket", "p"],
         ["--queue-size", "3"], ["--frame", "1518", "--cut", "16", "--queue-size", "64"],
     ])
     func whatMakesNoSenseIsRefused(words: [String]) throws {
@@ -78,18 +83,25 @@ private func command(_ words: String...) throws -> NetCommand {
     }
 
     @Test func theMemoryHoldsAllOfIt() throws {
-        for words in [[], ["--frame", "64k"], ["--no-mrg"], ["--packed", "--indirect"]] {
-            let plan = try NetCommand.parse(["--socket-path", "s", "--queue-pairs", "2"] + words)
-                .plan()
+        let across = ["--mode", "switch", "--peer-socket", "p"]
+        for words in [
+            [], ["--frame", "64k"], ["--no-mrg"], ["--packed", "--indirect"], across,
+            across + ["--frame", "64k", "--packed"],
+        ] {
+            let plan = try NetCommand.parse(["--socket-path", "s"] + words).plan()
             for isMergeable in [false, true] {
-                let ram = try GuestRAM(byteCount: plan.memoryBytes)
-                let link = NetLink(
-                    shape: QueueShape(
-                        isPacked: plan.isPacked, size: plan.queueSize,
-                        options: DriverQueue.Options(indirect: plan.isIndirect), start: nil),
-                    headerBytes: 12, isMergeable: isMergeable)
+                let links = try (0..<2).map { _ in
+                    NetLink(
+                        shape: QueueShape(
+                            isPacked: plan.isPacked, size: plan.queueSize,
+                            options: DriverQueue.Options(indirect: plan.isIndirect), start: nil),
+                        headerBytes: 12, isMergeable: isMergeable,
+                        ram: try GuestRAM(byteCount: plan.memoryBytes))
+                }
+                let receiver = links[plan.mode == .across ? 1 : 0]
                 // Traps where there is too little.
-                for pair in 0..<2 { _ = try NetLane(plan, link, pair, ram) }
+                let lane = try NetLane(plan, links[0], receiver, 0)
+                #expect(lane.queues.count == (plan.mode == .across ? 4 : 2))
             }
         }
     }
@@ -171,9 +183,11 @@ private func command(_ words: String...) throws -> NetCommand {
 
 @Suite struct NetComparisonTests {
     @Test func linesHaveNamesOfTheirOwnAndOptionsThatParse() throws {
-        #expect(Set(NetLine.all.map(\.name)).count == NetLine.all.count)
-        #expect(Set(NetLine.all.map(\.title)).count == NetLine.all.count)
-        for line in NetLine.all {
+        let all = NetLine.net + NetLine.switch
+        #expect(Set(NetLine.net.map(\.name)).count == NetLine.net.count)
+        #expect(Set(NetLine.switch.map(\.name)).count == NetLine.switch.count)
+        #expect(Set(all.map(\.title)).count >= NetLine.net.count)
+        for line in all {
             let words = line.load.words(socket: "s", seconds: 2, warmup: 0.5, cpu: 0)
             #expect(words.first == "net")
             let plan = try NetCommand.parse(Array(words.dropFirst())).plan()
@@ -181,27 +195,52 @@ private func command(_ words: String...) throws -> NetCommand {
             #expect(plan.isPacked == (line.load.form == .packed))
             #expect(plan.wantsMergeable == (line.load.form != .noMrg))
             #expect(plan.inFlight == line.load.inFlight)
+            #expect(plan.driving == line.load.driver)
         }
-        #expect(NetLine.all.contains { $0.name == "trip-64-split" })
+        #expect(NetLine.net.contains { $0.name == "trip-64-split" })
+        #expect(NetLine.net.contains { $0.name == "virtio-user-loop-1518-nomrg" })
+        #expect(NetLine.switch.contains { $0.name == "switch-1518-packed" })
     }
 
     @Test func eachSideIsToldWhatTheLineNeeds() throws {
-        let source = try #require(NetLine.all.first { $0.name == "source-1518-packed" })
-        let sink = try #require(NetLine.all.first { $0.name == "sink-64-nomrg" })
-        let ours = NetBackend(kind: .ringway(program: "p", pollMicroseconds: 7))
+        let source = try #require(NetLine.net.first { $0.name == "source-1518-packed" })
+        let sink = try #require(NetLine.net.first { $0.name == "sink-64-nomrg" })
+        let ours = NetBackend.ringway(program: "p", pollMicroseconds: 7)
         let words = ours.words(on: source, socket: "S").joined(separator: " ")
-        #expect(words.hasPrefix("p --socket-path S"))
-        #expect(words.contains("--port generate:1518 --poll-us 7"))
-        #expect(ours.words(on: sink, socket: "S").contains("null:"))
-        let peer = NetBackend(kind: .testpmd(hugePages: false))
+        #expect(words.contains("--socket-path S --port generate:1518 --poll-us 7"))
+        // Like testpmd, it copies what it takes.
+        #expect(ours.words(on: sink, socket: "S").contains("copy:"))
+        let peer = NetBackend.testpmd(hugePages: false)
         let theirs = peer.words(on: source, socket: "S").joined(separator: " ")
         #expect(theirs.contains("iface=S,") && theirs.contains("--no-huge"))
         #expect(theirs.contains("--forward-mode=txonly") && theirs.contains("--txpkts=1518"))
         let taking = peer.words(on: sink, socket: "S")
         #expect(taking.contains("--forward-mode=rxonly"))
-        let huge = NetBackend(kind: .testpmd(hugePages: true))
+        let huge = NetBackend.testpmd(hugePages: true)
         #expect(!huge.words(on: sink, socket: "S").contains("--no-huge"))
         #expect(Set([ours, peer, huge].map { $0.name(on: sink) }).count == 3)
+    }
+
+    @Test func aSwitchHasAPortForEachSocketOfTheDriver() throws {
+        let line = try #require(NetLine.switch.first { $0.name == "switch-64-split" })
+        let driver = line.load.words(socket: "/d/S", seconds: 1, warmup: 1, cpu: 0)
+        let at = try #require(driver.firstIndex(of: "--peer-socket"))
+        let second = driver[at + 1]
+        let ours = NetBackend.ringway(program: "p", pollMicroseconds: nil)
+        #expect(
+            ours.words(on: line, socket: "/d/S").joined(separator: " ")
+                .hasSuffix("--port /d/S --port \(second)"))
+        for hugePages in [false, true] {
+            let peer = NetBackend.openVSwitch(hugePages: hugePages)
+            #expect(peer.serves(line) && !peer.serves(NetLine.net[0]))
+            let told = peer.preparation(on: line, socket: "/d/S").joined().joined(separator: " ")
+            // A port is named like its socket, which is made in the switch's own folder.
+            #expect(told.contains("add-port br0 S "))
+            #expect("/d/" + (told.split(separator: " ").dropLast().last ?? "") == second)
+            #expect(peer.words(on: line, socket: "/d/S").contains("OVS_RUNDIR=/d"))
+            #expect(told.contains("--no-huge") != hugePages)
+        }
+        #expect(!NetBackend.testpmd(hugePages: false).serves(line))
     }
 
     @Test func aDriversResultIsRead() throws {

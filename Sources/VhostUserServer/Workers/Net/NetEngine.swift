@@ -187,6 +187,8 @@ public struct NetEngine: QueueEngine, ~Copyable {
         switch (role, link) {
         case (.transmit, .null), (.transmit, .generator):
             return queues[number]?.discard(logger) ?? false
+        case (.transmit, .copy):
+            return queues[number]?.discard(copies: true, logger) ?? false
         case (.transmit, .loopback):
             return queues.with(number, number ^ 1) { sender, receiver in
                 sender?.pass(to: &receiver, logger) ?? false
@@ -272,6 +274,8 @@ struct NetScratch: ~Copyable {
     var finisher: Finisher
     /// What is handed over of the finisher's memory; a packet of its own where one is made up.
     var finished = IOVectors(capacity: 1)
+    /// Where in it the next packet is put that is copied before it is dropped.
+    private var place = 0
     /// The beginning of a frame whose tag is changed.
     let head: Mapping
 
@@ -279,5 +283,19 @@ struct NetScratch: ~Copyable {
         let head = try Mapping.anonymous(count: 64)
         finisher = try Finisher()
         self.head = head
+    }
+
+    /// Copies the packet of `source` to memory of our own, behind the one before: as one would who
+    /// keeps it for a while.
+    /// - Parameter offset: its header's bytes, which `count` bytes follow.
+    @inline(__always)
+    mutating func keep(from offset: Int, count: Int) {
+        if finished.byteCount == 0 {
+            _ = finished.append(finisher.memory, count: NetLayout.largestPacket)
+        }
+        if place &+ count > NetLayout.largestPacket { place = 0 }
+        finished.copy(at: place, from: source.readable, at: offset, count: count)
+        // At whole cache lines, as buffers are.
+        place = (place &+ count &+ 63) & ~63
     }
 }

@@ -31,10 +31,10 @@ extension RunningQueue where Engine == NetEngine {
             to: &form, &sender.engine, &sender.memory, &engine, &memory)
     }
 
-    /// Takes a burst of packets and drops them.
-    mutating func discard(_ logger: Logger) -> Bool {
+    /// Takes a burst of packets and drops them, unread or once they are copied.
+    mutating func discard(copies: Bool = false, _ logger: Logger) -> Bool {
         guard mayTake else { return false }
-        let result = form.discard(&engine, &memory)
+        let result = form.discard(copies: copies, &engine, &memory)
         finish(result, logger)
         return result.count > 0
     }
@@ -110,7 +110,7 @@ extension DeviceQueue where Self: ~Copyable {
 
     @inline(__always)
     mutating func discard(
-        _ engine: inout NetEngine, _ memory: inout GuestMemory
+        copies: Bool, _ engine: inout NetEngine, _ memory: inout GuestMemory
     ) -> PassResult {
         var result = PassResult()
         do throws(QueueViolation) {
@@ -119,10 +119,11 @@ extension DeviceQueue where Self: ~Copyable {
                 result.count &+= 1
                 let packet = engine.shape.takeHeader(
                     engine.scratch.source.readable, &engine.counters)
-                if packet != nil {
+                if let (_, bytes) = packet {
+                    let offset = engine.shape.headerBytes
                     engine.capture?.record(
-                        engine.scratch.source.readable, from: engine.shape.headerBytes,
-                        .outOfGuest)
+                        engine.scratch.source.readable, from: offset, .outOfGuest)
+                    if copies { engine.scratch.keep(from: offset, count: bytes) }
                 }
                 complete(chain, written: 0)
             }

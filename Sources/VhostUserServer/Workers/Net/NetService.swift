@@ -10,6 +10,8 @@ public final class NetService: Sendable {
     public enum Link: Sendable {
         /// Nowhere, and from nowhere.
         case null
+        /// Nowhere, once it has been copied into memory of our own; and from nowhere.
+        case copy
         /// Back to the queue pair that they came from.
         case loopback
         /// Nowhere; and as many as the guest takes, each of so many bytes.

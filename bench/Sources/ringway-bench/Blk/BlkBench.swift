@@ -8,7 +8,7 @@ final class BlkBench {
     private let driver: BlockDriver
     private let span: BlkSpan
     /// Of the back-end, where it is known.
-    let pid: Int32?
+    private let pid: Int32?
     private let progress: ProgressLine
 
     /// Connects, and finds out whether the device can do what is planned.
@@ -84,7 +84,7 @@ final class BlkBench {
             return "\($0.short) IOPS, \(mebibytes.short) MiB/s"
         }
         var figures = BlkFigures()
-        figures.share = BackendShare(before, after)
+        figures.share = BackendShare(pid, before, after)
         for result in try crew.results(saying: "reading back what was written") {
             figures.add(result)
         }

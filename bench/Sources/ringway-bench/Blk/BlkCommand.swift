@@ -76,12 +76,12 @@ struct BlkCommand: ParsableCommand {
 
     func run() throws {
         let plan = try plan()
-        let ((figures, process), roundTrip) = try load.betweenRoundTrips {
+        let (figures, roundTrip) = try load.betweenRoundTrips {
             let bench = try BlkBench(
                 plan, socket: load.socketPath, pid: load.pid, isJSON: load.json)
-            return (try bench.run(), bench.pid)
+            return try bench.run()
         }
-        let report = BlkReport(plan, figures, pid: process, roundTrip)
+        let report = BlkReport(plan, figures, roundTrip)
         StandardOutput.write(load.json ? try ReportText.json(report) : report.table)
         if figures.errors > 0 { throw ExitCode.failure }
     }

@@ -44,7 +44,7 @@ struct BlkReport: Codable {
     var warmup: Double
     var cpus: [Int32]
 
-    init(_ plan: BlkPlan, _ figures: BlkFigures, pid: Int32?, _ roundTrip: RoundTrip) {
+    init(_ plan: BlkPlan, _ figures: BlkFigures, _ roundTrip: RoundTrip) {
         iops = figures.iops.rounded(digits: 1)
         mibS = (figures.iops * Double(plan.blockBytes) / 1_048_576).rounded(digits: 2)
         latencyUs = figures.latencies.summary
@@ -53,8 +53,8 @@ struct BlkReport: Codable {
         blocksChecked = plan.isVerified ? figures.checked : nil
         c2cNs = roundTrip
         cpuUsPerIo = figures.share?.nanosecondsEach.map { ($0 / 1000).rounded(digits: 3) }
-        backendRssKib = figures.share?.usage.residentKiB
-        backend = BackendFigures(pid, figures.share)
+        backendRssKib = figures.share?.memory.residentKiB
+        backend = figures.share.map(BackendFigures.init)
         rw = plan.pattern
         readPercent = plan.readPercent
         bs = plan.blockBytes

@@ -6,9 +6,6 @@ struct ProcessUsage: Sendable {
     var cpuNanoseconds: UInt64 = 0
     var voluntarySwitches: UInt64 = 0
     var involuntarySwitches: UInt64 = 0
-    /// All that is resident, and that without memory shared with others (a guest's, above all).
-    var residentKiB: UInt64 = 0
-    var privateKiB: UInt64 = 0
 
     /// Nil where there is no such process, or it is not ours to look at.
     init?(pid: Int32) {
@@ -21,9 +18,6 @@ struct ProcessUsage: Sendable {
             voluntarySwitches += status["voluntary_ctxt_switches"] ?? 0
             involuntarySwitches += status["nonvoluntary_ctxt_switches"] ?? 0
         }
-        let status = Self.fields("/proc/\(pid)/status")
-        residentKiB = status["VmRSS"] ?? 0
-        privateKiB = residentKiB - min(residentKiB, status["RssShmem"] ?? 0)
     }
 
     /// By the scheduler's own account; in clock ticks where the kernel keeps none.

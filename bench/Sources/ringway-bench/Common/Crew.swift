@@ -143,18 +143,22 @@ struct Sample: Sendable {
     let usage: ProcessUsage?
 }
 
-/// What the back-end used between two samples.
+/// What the back-end used between two samples, and its memory after them.
 struct BackendShare: Sendable {
-    let usage: ProcessUsage
+    let pid: Int32
+    let memory: ProcessMemory
     let voluntarySwitches: UInt64
     let involuntarySwitches: UInt64
     /// Of processor time for each that came back; nil where none did.
     let nanosecondsEach: Double?
 
     /// Nil where it could not be looked at.
-    init?(_ before: Sample, _ after: Sample) {
-        guard let old = before.usage, let new = after.usage else { return nil }
-        usage = new
+    init?(_ pid: Int32?, _ before: Sample, _ after: Sample) {
+        guard let pid, let old = before.usage, let new = after.usage,
+            let memory = ProcessMemory(pid: pid)
+        else { return nil }
+        self.pid = pid
+        self.memory = memory
         // A thread that has ended takes its count along.
         func grown(_ count: KeyPath<ProcessUsage, UInt64>) -> UInt64 {
             new[keyPath: count] - min(old[keyPath: count], new[keyPath: count])

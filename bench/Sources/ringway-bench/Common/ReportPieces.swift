@@ -11,20 +11,22 @@ struct BackendFigures: Codable {
     var pid: Int32
     var rssKib: UInt64
     var rssPrivateKib: UInt64
+    var hugePrivateKib: UInt64
     var contextSwitches: UInt64
     var contextSwitchesInvoluntary: UInt64
 
-    init?(_ pid: Int32?, _ share: BackendShare?) {
-        guard let pid, let share else { return nil }
-        self.pid = pid
-        rssKib = share.usage.residentKiB
-        rssPrivateKib = share.usage.privateKiB
+    init(_ share: BackendShare) {
+        pid = share.pid
+        rssKib = share.memory.residentKiB
+        rssPrivateKib = share.memory.ownKiB
+        hugePrivateKib = share.memory.ownHugeKiB
         contextSwitches = share.voluntarySwitches
         contextSwitchesInvoluntary = share.involuntarySwitches
     }
 
     var text: String {
         "\(rssPrivateKib) KiB of its own resident,"
+            + (hugePrivateKib > 0 ? " \(hugePrivateKib) KiB of huge pages," : "")
             + " \(contextSwitches + contextSwitchesInvoluntary) context switches (process \(pid))"
     }
 }

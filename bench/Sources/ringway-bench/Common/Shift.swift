@@ -24,7 +24,8 @@ struct Shift<Lane: BenchLane, Result: Sendable> {
     private var total: UInt64 = 0
     private var lastProgress: UInt64
     private var spins = 0
-    private static var patience: UInt64 { 10_000_000_000 }
+    private var patience = Self.usualPatience
+    private static var usualPatience: UInt64 { 10_000_000_000 }
 
     init(_ worker: BenchWorker<Result>, _ lanes: [Lane], interrupts: Bool) {
         self.worker = worker
@@ -53,7 +54,12 @@ struct Shift<Lane: BenchLane, Result: Sendable> {
     }
 
     /// As long as `isOn`.
-    mutating func run(while isOn: ([Lane]) -> Bool) throws(FrontendError) {
+    /// - Parameter patience: nanoseconds for which nothing need come back.
+    mutating func run(
+        patience: UInt64? = nil, while isOn: ([Lane]) -> Bool
+    ) throws(FrontendError) {
+        self.patience = patience ?? Self.usualPatience
+        defer { self.patience = Self.usualPatience }
         var now = Clock.nanoseconds()
         lastProgress = now
         while isOn(lanes) { try turn(&now, until: .max) }
@@ -77,10 +83,10 @@ struct Shift<Lane: BenchLane, Result: Sendable> {
         }
         guard spins & 63 == 0 || interrupts else { return }
         guard !worker.isAborted.load(ordering: .relaxed) else { throw .disconnected }
-        guard now > lastProgress + Self.patience else { return }
+        guard now > lastProgress + patience else { return }
         for lane in lanes {
             guard let missing = lane.missing else { continue }
-            throw .device("nothing came back for 10 s; \(missing)")
+            throw .device("nothing came back for \(patience / 1_000_000_000) s; \(missing)")
         }
         lastProgress = now
     }

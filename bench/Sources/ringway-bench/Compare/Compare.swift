@@ -9,7 +9,7 @@ struct Compare: ParsableCommand {
             processor 0. The rounds go through all back-ends in turn. Windows are labelled by the \
             distance of the two processors, and only like is compared with like.
             """,
-        subcommands: [CompareBlk.self, CompareNet.self, CompareCost.self])
+        subcommands: [CompareBlk.self, CompareNet.self, CompareSwitch.self, CompareCost.self])
 }
 
 /// What every comparison is told.
@@ -102,8 +102,11 @@ struct CompareOptions: ParsableArguments {
 
 /// Other programs of the machine.
 enum Tool {
-    /// The program's path, if PATH knows it.
+    /// The program's path, if it is one, or PATH knows it.
     static func find(_ name: String) -> String? {
+        guard !name.hasPrefix("/") else {
+            return FileManager.default.isExecutableFile(atPath: name) ? name : nil
+        }
         let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
         return folders.map { "\($0)/\(name)" }
             .first { FileManager.default.isExecutableFile(atPath: $0) }

@@ -4,6 +4,12 @@ protocol ComparedLine {
     var title: String { get }
     /// Ours by the best peer's; nil where nothing is asked.
     var target: Double? { get }
+    /// What the two sides do for it, where the name does not say that; nil where it does.
+    var remark: String? { get }
+}
+
+extension ComparedLine {
+    var remark: String? { nil }
 }
 
 /// A back-end in one configuration: ours or a peer's.
@@ -17,10 +23,16 @@ protocol Contestant {
     func name(on line: Line) -> String
     /// The command line that serves at the socket what the line needs.
     func words(on line: Line, socket: String) -> [String]
+    /// The command lines before it, of what it needs.
+    func preparation(on line: Line, socket: String) -> [[String]]
     /// Measures one window, with a back-end of its own.
     func window(
         _ line: Line, on stand: TestStand, round: Int, seconds: Double?
     ) throws -> Window
     /// Programs by name, and which they are.
     static func versions(_ contestants: [Self]) -> [(String, String)]
+}
+
+extension Contestant {
+    func preparation(on line: Line, socket: String) -> [[String]] { [] }
 }

@@ -24,14 +24,19 @@ struct DriverSample: Codable {
     struct Backend: Codable {
         /// Resident memory of its own: without shared memory, which is the guest's.
         let residentKiB: Double
+        /// Huge pages of its own; nil where the generator does not say.
+        var hugeKiB: Double?
         let voluntarySwitches: Int
         let involuntarySwitches: Int
 
         enum CodingKeys: String, CodingKey {
             case residentKiB = "rss_private_kib"
+            case hugeKiB = "huge_private_kib"
             case voluntarySwitches = "context_switches"
             case involuntarySwitches = "context_switches_involuntary"
         }
+
+        var memoryKiB: Double { residentKiB + (hugeKiB ?? 0) }
     }
 
     /// Requests or packets a second.
@@ -41,7 +46,7 @@ struct DriverSample: Codable {
     /// Microseconds; nil where nothing came back, and with many packets at once.
     var latency: Latency?
     var errors: Int
-    /// Packets sent and not come back.
+    /// Packets sent and not come in.
     var lost = 0
     /// Of a cache line, between the two cores; nil where it is not known.
     var roundTrip: RoundTrip?

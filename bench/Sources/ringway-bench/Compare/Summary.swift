@@ -16,7 +16,8 @@ struct Summary {
     let lost: Int
     /// Microseconds of the back-end's processor time for each; nil where nobody measured it.
     let cpu: Double?
-    let residentKiB: Int?
+    /// Resident memory of its own and huge pages; nil where nobody looked.
+    let memoryKiB: Int?
 
     /// Nil where no window counts.
     init?(_ backend: String, _ distance: Distance, of windows: [Window]) {
@@ -38,8 +39,8 @@ struct Summary {
         lost = mine.reduce(0) { $0 + $1.sample.lost }
         let costs = mine.compactMap(\.sample.cpuEach)
         cpu = costs.isEmpty ? nil : median(costs)
-        let sizes = mine.compactMap(\.sample.backend?.residentKiB)
-        residentKiB = sizes.isEmpty ? nil : Int(median(sizes))
+        let sizes = mine.compactMap(\.sample.backend?.memoryKiB)
+        memoryKiB = sizes.isEmpty ? nil : Int(median(sizes))
     }
 }
 

@@ -14,24 +14,42 @@ struct TestStand {
     /// A back-end that listens.
     struct Running {
         let child: Child
+        /// Of the first port.
         let socket: String
     }
+
+    /// The socket of one more port of a back-end whose first one listens at `first`.
+    static func secondSocket(_ first: String) -> String { first + ".2" }
 
     /// Starts a back-end and waits until it listens.
     /// - Parameters:
     ///   - slot: tells its socket and log from those of others that run beside it.
+    ///   - hasTwoPorts: whether it listens at a second socket, too.
     ///   - words: its command line, for a socket.
     func start(
-        _ name: String, slot: Int = 0, _ words: (_ socket: String) -> [String]
+        _ name: String, slot: Int = 0, hasTwoPorts: Bool = false,
+        _ words: (_ socket: String) -> [String]
     ) throws -> Running {
-        let socket = "\(folder)/\(slot).sock"
+        let socket = socket(slot: slot)
+        let sockets = [socket] + (hasTwoPorts ? [Self.secondSocket(socket)] : [])
         let log = "\(folder)/backend-\(slot).log"
-        try? FileManager.default.removeItem(atPath: socket)
+        for path in sockets { try? FileManager.default.removeItem(atPath: path) }
         let child = try Child(
             words(socket), cpu: backendCPU, input: try silence(), output: log + ".out",
             errors: log)
+        try awaitListening(name, child, sockets, log: log)
+        return Running(child: child, socket: socket)
+    }
+
+    /// Where the first port of a back-end is.
+    func socket(slot: Int = 0) -> String { "\(folder)/\(slot).sock" }
+
+    /// Waits until `child` listens at all of `sockets`; ends it where it does not.
+    func awaitListening(
+        _ name: String, _ child: Child, _ sockets: [String], log: String
+    ) throws {
         let deadline = Date(timeIntervalSinceNow: 20)
-        while !Self.listens(socket) {
+        while !sockets.allSatisfy({ Self.listens(child, $0) }) {
             guard child.isAlive, Date() < deadline else {
                 child.kill()
                 throw BenchError(
@@ -39,7 +57,6 @@ struct TestStand {
             }
             Thread.sleep(forTimeInterval: 0.005)
         }
-        return Running(child: child, socket: socket)
     }
 
     /// What never ends and never says anything, for standard input: there are programs that end with
@@ -61,10 +78,12 @@ struct TestStand {
     }
 
     func startDriver(
-        _ load: some DriverLoad, on socket: String, seconds: Double, warmup: Double, slot: Int = 0
+        _ load: some DriverLoad, on running: Running, seconds: Double, warmup: Double, slot: Int = 0
     ) throws -> Driving {
         let log = "\(folder)/driver-\(slot).log"
-        let words = load.words(socket: socket, seconds: seconds, warmup: warmup, cpu: driverCPU)
+        let words =
+            load.words(socket: running.socket, seconds: seconds, warmup: warmup, cpu: driverCPU)
+            + ["--pid", "\(running.child.pid)"]
         // It pins its own threads: between windows it also looks at the other processor.
         let child = try Child(
             [generator] + words, cpu: nil, output: log + ".out", errors: log)
@@ -77,12 +96,12 @@ struct TestStand {
     ) throws -> DriverSample {
         try result(
             of: startDriver(
-                load, on: running.socket, seconds: seconds ?? self.seconds, warmup: warmup))
+                load, on: running, seconds: seconds ?? self.seconds, warmup: warmup))
     }
 
     /// Waits for what the driver says.
     func result(of driving: Driving) throws -> DriverSample {
-        let code = driving.child.wait(atMost: driving.seconds + 30)
+        let code = driving.child.wait(atMost: driving.seconds + 60)
         // Failed requests are told in the result too, and the driver ends with 1.
         let data = FileManager.default.contents(atPath: driving.output) ?? Data()
         guard code == 0 || (code == 1 && !data.isEmpty) else {
@@ -106,14 +125,12 @@ struct TestStand {
             distance: Distance(sample.roundTrip), sample: sample)
     }
 
-    /// Whether a socket of that path takes connections. To try it would be to be its first client.
-    private static func listens(_ path: String) -> Bool {
+    /// Whether a socket of that path takes connections, in the network that `child` is in. To try it
+    /// would be to be its first client.
+    private static func listens(_ child: Child, _ path: String) -> Bool {
         let accepting = "00010000"
-        // The kernel gives it in pieces, after each of which FileManager takes it to be at its end.
-        let file = FileHandle(forReadingAtPath: "/proc/net/unix")
-        var table = Data()
-        while let piece = try? file?.read(upToCount: 1 << 16), !piece.isEmpty { table += piece }
-        return String(decoding: table, as: UTF8.self).split(separator: "\n").contains {
+        let table = procText("/proc/\(child.pid)/net/unix") ?? ""
+        return table.split(separator: "\n").contains {
             $0.hasSuffix(" " + path)
                 && $0.split(separator: " ").dropFirst(3).first == accepting[...]
         }

@@ -10,7 +10,8 @@ struct NetCommand: ParsableCommand {
             tx sends as many packets as the back-end takes, rx receives as many as it has, and loop \
             sends and waits for them to come back, as from a back-end that returns all it gets. \
             What the back-end has taken and not returned within 200 ms is lost, and others go in its \
-            place. \
+            place. switch sends at --socket-path and waits for it at --peer-socket: two ports of one \
+            back-end, of which the second makes itself known first, and again every second. \
             Packets are UDP in IPv4; those above 9018 bytes are TCP for others to cut (TSO).
 
             A pair's packets are made and looked at by one thread, on the first processor of --cpus; \
@@ -25,12 +26,29 @@ struct NetCommand: ParsableCommand {
               ringway-bench net --socket-path /tmp/n.sock --inflight 1
               ringway-bench net --socket-path /tmp/n.sock --mode tx --frame 64k --cut 16k
               ringway-bench net --socket-path /tmp/n.sock --verify --rate 100000
+              ringway-bench net --socket-path /tmp/n.sock --driver testpmd --pid $!
+              ringway-switch --port /tmp/a.sock --port /tmp/b.sock &
+              ringway-bench net --mode switch --socket-path /tmp/a.sock --peer-socket /tmp/b.sock
             """)
 
     @OptionGroup var load: LoadOptions
 
-    @Option(help: "tx, rx or loop.")
+    @Option(help: "tx, rx, loop or switch.")
     var mode: NetMode = .loop
+
+    @Option(
+        help: ArgumentHelp(
+            "In switch: where the back-end listens for the port that packets go to.",
+            valueName: "path"))
+    var peerSocket: String?
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Who makes the load: ringway, this program; or testpmd, DPDK's, by its virtio-user. \
+            That one knows tx, rx and loop, and wants --pid to tell what the back-end spends.
+            """))
+    var driver: NetDriving = .ringway
 
     @Option(help: "Bytes of a packet: 64, 512, 1518, 64k.")
     var frame = ByteCount(64)
@@ -65,8 +83,8 @@ struct NetCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             """
-            In loop: packets of a pair that are out and not back at most (default: 256, or half of \
-            what the rings hold). With 1 the round trip is told.
+            In loop and switch: packets of a pair that are out and not in at most (default: 256, \
+            or half of what the rings hold). With 1 the round trip is told.
             """, valueName: "n"))
     var inflight: Int?
 
@@ -76,7 +94,7 @@ struct NetCommand: ParsableCommand {
     @Flag(help: "Sleep until the back-end calls, instead of looking without end.")
     var interrupts = false
 
-    @Flag(help: "In loop: mark all of each packet, and check what comes back, and in which order.")
+    @Flag(help: "In loop and switch: mark all of each packet; check what comes in, and its order.")
     var verify = false
 
     @Option(help: ArgumentHelp("The packets' own address.", valueName: "mac"))
@@ -87,12 +105,18 @@ struct NetCommand: ParsableCommand {
 
     func run() throws {
         let plan = try plan()
-        let ((figures, process), roundTrip) = try load.betweenRoundTrips {
-            let bench = try NetBench(
-                plan, socket: load.socketPath, pid: load.pid, isJSON: load.json)
-            return (try bench.run(), bench.pid)
+        let (figures, roundTrip) = try load.betweenRoundTrips {
+            switch driver {
+            case .ringway:
+                let sockets = [load.socketPath] + (peerSocket.map { [$0] } ?? [])
+                return try NetBench(plan, sockets: sockets, pid: load.pid, isJSON: load.json).run()
+            case .testpmd:
+                return try TestpmdBench(
+                    plan, socket: load.socketPath, pid: load.pid, isJSON: load.json
+                ).run()
+            }
         }
-        let report = NetReport(plan, figures, pid: process, roundTrip)
+        let report = NetReport(plan, figures, roundTrip)
         StandardOutput.write(load.json ? try ReportText.json(report) : report.table)
         if figures.total.errors > 0 { throw ExitCode.failure }
     }

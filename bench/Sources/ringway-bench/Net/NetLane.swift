@@ -2,20 +2,22 @@ import Host
 import VhostUserFrontend
 import VirtioSpec
 
-/// One queue pair under load. Per packet it allocates nothing and makes no system call but a kick;
+/// One queue pair under load, or a switch between two ports. Per packet it allocates nothing and makes no system call but a kick;
 /// the clock is read once for all that come back together.
 final class NetLane: BenchLane {
-    /// The pair's queues.
-    let into: DriverQueue
-    let outOf: DriverQueue
+    /// The pair's queues; across a switch they belong to two ports.
+    private let into: DriverQueue
+    private let outOf: DriverQueue
     let awaited: [DriverQueue]
+    /// What goes the other way across a switch.
+    private let hail: NetHail?
     private let receive: ReceiveStream
     private let transmit: TransmitStream
     private let plan: NetPlan
     /// What a packet's header is, as words; one of 10 bytes is not that.
     private let headerWords: (UInt32, UInt64)
     private let isFullHeader: Bool
-    /// Packets that may be out and not back; in tx all that the ring takes.
+    /// Packets that may be out and not in; in tx all that the ring takes.
     private let window: Int
     private let marks: NetMarks
     /// Whether packets go out, or what comes in is expected.
@@ -35,7 +37,7 @@ final class NetLane: BenchLane {
     private(set) var taken: UInt64 = 0
     private(set) var received: UInt64 = 0
     private(set) var receivedBytes: UInt64 = 0
-    /// Out and not back, of those not given up.
+    /// Out and not in, of those not given up.
     private(set) var out = 0
     /// When something came in last, or began to be waited for.
     private var lastArrival: UInt64 = 0
@@ -54,26 +56,26 @@ final class NetLane: BenchLane {
     /// Read from each packet, as any receiver would; nobody wants it.
     private var glance: UInt64 = 0
 
+    /// - Parameters:
+    ///   - sender: the card that packets go out of; `receiver` that they come in at.
     init(
-        _ plan: NetPlan, _ link: NetLink, _ pair: Int, _ ram: GuestRAM
+        _ plan: NetPlan, _ sender: NetLink, _ receiver: NetLink, _ pair: Int
     ) throws(FrontendError) {
         self.plan = plan
-        into = try link.shape.queue(ram)
-        outOf = try link.shape.queue(ram)
+        into = try receiver.shape.queue(receiver.ram)
+        outOf = try sender.shape.queue(sender.ram)
         awaited = [plan.mode == .tx ? outOf : into]
-        let slots = plan.sendSlots(headerBytes: link.headerBytes)
-        receive = ReceiveStream(
-            into, slots: Int(into.size),
-            bytesPerBuffer: plan.bufferBytes(
-                headerBytes: link.headerBytes, isMergeable: link.isMergeable),
-            headerBytes: link.headerBytes, isMergeable: link.isMergeable)
+        hail = plan.mode == .across ? try NetHail(plan, from: receiver, to: sender) : nil
+        let slots = plan.sendSlots(headerBytes: sender.headerBytes)
+        receive = ReceiveStream(plan, into, receiver, slots: Int(into.size))
         transmit = TransmitStream(
-            outOf, slots: slots, packetBytes: plan.frameBytes, headerBytes: link.headerBytes,
-            cuts: plan.cuts(headerBytes: link.headerBytes))
+            outOf, slots: slots, packetBytes: plan.frameBytes, headerBytes: sender.headerBytes,
+            cuts: plan.cuts(headerBytes: sender.headerBytes))
         window =
-            plan.mode == .loop
-            ? plan.window(headerBytes: link.headerBytes, isMergeable: link.isMergeable) : slots
-        isTimed = plan.mode == .loop && window == 1
+            plan.mode.returns
+            ? plan.window(headerBytes: receiver.headerBytes, isMergeable: receiver.isMergeable)
+            : slots
+        isTimed = plan.mode.returns && window == 1
         marks = NetMarks(frameBytes: plan.frameBytes)
         idle = Table(count: slots) { slots - 1 - $0 }
         idleCount = slots
@@ -81,7 +83,7 @@ final class NetLane: BenchLane {
         firstOffset = transmit.offset(0)
         stride = transmit.stride
         receivedMemory = receive.memory
-        isFullHeader = link.headerBytes == NetLayout.headerBytes
+        isFullHeader = sender.headerBytes == NetLayout.headerBytes
         interval = plan.rate.map { UInt64(1e9 * Double(plan.pairs) / $0) } ?? 0
         let packet = NetPacket(plan, flow: pair)
         let header = packet.header.bytes()
@@ -95,8 +97,20 @@ final class NetLane: BenchLane {
         into.publish()
     }
 
+    /// Of the device, or of two, one after the other: those of each into the guest first.
+    var queues: [DriverQueue] {
+        guard let hail else { return [into, outOf] }
+        return [hail.into, outOf, into, hail.outOf]
+    }
+
     /// The rings run: what was published before may need a kick.
-    func begin() { into.kickIfWanted() }
+    func begin() {
+        into.kickIfWanted()
+        hail?.into.kickIfWanted()
+    }
+
+    /// Whether packets would find their way.
+    var isReady: Bool { hail?.isHeard ?? true }
 
     func start() { isOn = true }
 
@@ -111,7 +125,8 @@ final class NetLane: BenchLane {
             try send(&now)
             if taken != before { now = Clock.nanoseconds() }
             return Int(taken - before)
-        case .loop:
+        case .loop, .across:
+            try hail?.turn(now)
             let count = try take(&now)
             if count == 0, out > 0, now > lastArrival + Self.patience { try giveUp() }
             if out == 0, count == 0 { now = Clock.nanoseconds() }
@@ -163,7 +178,7 @@ final class NetLane: BenchLane {
         if idleCount < max(count, 1) { try reap() }
         count = min(count, idleCount)
         guard count > 0 else { return }
-        if plan.mode == .loop {
+        if plan.mode.returns {
             issued = now
             if out == 0 { lastArrival = now }
             out += count
@@ -210,7 +225,7 @@ final class NetLane: BenchLane {
     /// Nothing more goes out. What was given up may yet come back: it is waited for once more.
     func stop() {
         isOn = false
-        guard plan.mode == .loop else { return }
+        guard plan.mode.returns else { return }
         out = Int(offered - min(offered, received))
         lastArrival = Clock.nanoseconds()
     }
@@ -225,14 +240,15 @@ final class NetLane: BenchLane {
     var due: UInt64? { isOn && interval != 0 && plan.mode.sends ? nextDue : nil }
 
     var missing: String? {
+        guard isReady else { return "the back-end passes no packet from port to port" }
         guard !isDrained || (isOn && plan.mode == .rx) else { return nil }
         switch plan.mode {
         case .rx: return "the back-end sends no packets"
         case .tx: return "\(outOf.inFlight) packets are not taken"
-        case .loop: return "\(offered) packets went out, and \(received) came in"
+        case .loop, .across: return "\(offered) packets went out, and \(received) came in"
         }
     }
 
-    /// Whether all that went out is taken and back, or given up.
+    /// Whether all that went out is taken and in, or given up.
     var isDrained: Bool { outOf.inFlight == 0 && out == 0 }
 }

@@ -14,6 +14,8 @@ struct NetPacket {
     /// Bytes of a segment: what fits 1500 behind both headers.
     private static let segmentBytes: UInt16 = 1460
 
+    /// Headers, marks, and no less than Ethernet wants.
+    static let leastBytes = 64
     /// Where the load's own marks begin: behind all headers, at a whole word.
     static let markStart = 56
 

@@ -11,13 +11,26 @@ enum NetMode: String, CaseIterable, ExpressibleByArgument, Codable, Sendable {
     case rx
     /// Out, and back in again: the back-end returns them.
     case loop
+    /// Out of one port, and in at another: the back-end is a switch.
+    case across = "switch"
 
     var sends: Bool { self != .rx }
     var receives: Bool { self != .tx }
+    /// Whether what goes out is to come in.
+    var returns: Bool { self == .loop || self == .across }
+}
+
+/// Who makes the packets.
+enum NetDriving: String, CaseIterable, ExpressibleByArgument, Codable, Sendable {
+    /// This program.
+    case ringway
+    /// DPDK's testpmd, by its net_virtio_user.
+    case testpmd
 }
 
 /// What is to be run, with every number judged.
 struct NetPlan: Sendable {
+    var driving: NetDriving
     var mode: NetMode
     /// Bytes of a packet, from the Ethernet header on and without a checksum behind it.
     var frameBytes: Int

@@ -1,10 +1,15 @@
 /// What a run gives, before it is told.
 struct NetFigures {
-    let link: NetLink
+    /// How packets come in.
+    let headerBytes: Int
+    let isMergeable: Bool
     var total = NetResult()
     var share: BackendShare?
 
-    init(link: NetLink) { self.link = link }
+    init(headerBytes: Int, isMergeable: Bool) {
+        self.headerBytes = headerBytes
+        self.isMergeable = isMergeable
+    }
 }
 
 /// The JSON object. Names are those of the keys, in snake case.
@@ -15,7 +20,7 @@ struct NetReport: Codable {
     var gbitS: Double
     var sent: UInt64
     var received: UInt64
-    /// In loop: sent and not come back.
+    /// In loop and switch: sent and not come in.
     var lost: UInt64
     /// With one packet out at a time.
     var latencyUs: Latencies.Summary?
@@ -26,6 +31,7 @@ struct NetReport: Codable {
     var backendRssKib: UInt64?
     var backend: BackendFigures?
 
+    var driver: NetDriving
     var mode: NetMode
     var frame: Int
     var queuePairs: Int
@@ -42,7 +48,7 @@ struct NetReport: Codable {
     var warmup: Double
     var cpus: [Int32]
 
-    init(_ plan: NetPlan, _ figures: NetFigures, pid: Int32?, _ roundTrip: RoundTrip) {
+    init(_ plan: NetPlan, _ figures: NetFigures, _ roundTrip: RoundTrip) {
         let total = figures.total
         mpps = (total.rate / 1e6).rounded(digits: 6)
         gbitS = (total.bitRate / 1e9).rounded(digits: 4)
@@ -54,21 +60,21 @@ struct NetReport: Codable {
         firstError = total.firstError
         c2cNs = roundTrip
         cpuNsPerPacket = figures.share?.nanosecondsEach?.rounded(digits: 1)
-        backendRssKib = figures.share?.usage.residentKiB
-        backend = BackendFigures(pid, figures.share)
+        backendRssKib = figures.share?.memory.residentKiB
+        backend = figures.share.map(BackendFigures.init)
+        driver = plan.driving
         mode = plan.mode
         frame = plan.frameBytes
         queuePairs = plan.pairs
         queueSize = plan.queueSize
         packed = plan.isPacked
-        mergeable = figures.link.isMergeable
-        headerBytes = figures.link.headerBytes
+        mergeable = figures.isMergeable
+        headerBytes = figures.headerBytes
         indirect = plan.isIndirect
         burst = plan.burst
         inflight =
-            plan.mode == .loop
-            ? plan.window(
-                headerBytes: figures.link.headerBytes, isMergeable: figures.link.isMergeable)
+            plan.mode.returns
+            ? plan.window(headerBytes: figures.headerBytes, isMergeable: figures.isMergeable)
             : nil
         interrupts = plan.interrupts
         rate = plan.rate

@@ -2,11 +2,21 @@ import Host
 import VhostUserFrontend
 import VirtioSpec
 
-/// What was negotiated, as far as queues and packets depend on it.
+/// A network card of the driver's: what was negotiated, as far as queues and packets depend on it,
+/// and the memory that they are in.
 struct NetLink: Sendable {
     let shape: QueueShape
     let headerBytes: Int
     let isMergeable: Bool
+    let ram: GuestRAM
+}
+
+extension NetLink {
+    init(_ driver: NetDriver) {
+        self.init(
+            shape: driver.queueShape, headerBytes: driver.headerBytes,
+            isMergeable: driver.isMergeable, ram: driver.ram)
+    }
 }
 
 /// What a worker's pairs did.
@@ -14,7 +24,7 @@ struct NetResult: Sendable {
     /// Packets a second in the window, and bits of them.
     var rate = 0.0
     var bitRate = 0.0
-    /// Warm-up and end included: taken by the back-end; come in; sent and not come back.
+    /// Warm-up and end included: taken by the back-end; come in; sent and not come in.
     var sent: UInt64 = 0
     var received: UInt64 = 0
     var lost: UInt64 = 0
@@ -37,8 +47,9 @@ struct NetResult: Sendable {
 /// What a worker does: its share of the pairs, from their making to the last packet.
 struct NetShift: Sendable {
     let plan: NetPlan
-    let link: NetLink
-    let ram: GuestRAM
+    /// The card that packets go out of, and the one that they come in at.
+    let sender: NetLink
+    let receiver: NetLink
 
     /// How far a lane is.
     private struct Mark {
@@ -51,15 +62,18 @@ struct NetShift: Sendable {
         var lanes: [NetLane] = []
         var places: [Int: RingPlace] = [:]
         for pair in stride(from: number, to: plan.pairs, by: plan.threads) {
-            let lane = try NetLane(plan, link, pair, ram)
+            let lane = try NetLane(plan, sender, receiver, pair)
             lanes.append(lane)
-            places[pair * NetLayout.queuesPerPair] = lane.into.place
-            places[pair * NetLayout.queuesPerPair + 1] = lane.outOf.place
+            for (number, queue) in lane.queues.enumerated() {
+                places[pair * lane.queues.count + number] = queue.place
+            }
         }
         guard worker.place(places) else { return nil }
         for lane in lanes { lane.begin() }
-        guard let begin = worker.awaitWindow() else { return nil }
         var shift = Shift(worker, lanes, interrupts: plan.interrupts)
+        // A switch may make its buffers only now.
+        try shift.run(patience: 20_000_000_000) { !$0.allSatisfy(\.isReady) }
+        guard let begin = worker.awaitWindow() else { return nil }
         let from = begin + UInt64(plan.warmup * 1e9)
         var before = Mark()
         for lane in lanes { lane.start() }
@@ -80,7 +94,7 @@ struct NetShift: Sendable {
         for lane in lanes {
             result.sent += lane.taken
             result.received += lane.received
-            result.lost += plan.mode == .loop ? lane.offered - min(lane.offered, lane.received) : 0
+            result.lost += plan.mode.returns ? lane.offered - min(lane.offered, lane.received) : 0
             result.errors += lane.errors
             result.firstError = result.firstError ?? lane.firstError
         }

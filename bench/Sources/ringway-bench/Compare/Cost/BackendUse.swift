@@ -15,11 +15,13 @@ struct BackendUse: Codable {
 
     /// Nil where there is no such process.
     init?(of pid: pid_t) {
-        guard let usage = ProcessUsage(pid: pid) else { return nil }
+        guard let usage = ProcessUsage(pid: pid), let memory = ProcessMemory(pid: pid) else {
+            return nil
+        }
         cpuNanoseconds = usage.cpuNanoseconds
         voluntarySwitches = usage.voluntarySwitches
         involuntarySwitches = usage.involuntarySwitches
-        residentKiB = usage.privateKiB
+        residentKiB = memory.ownKiB
         guard let stat = FileManager.default.contents(atPath: "/proc/\(pid)/stat") else {
             return nil
         }

@@ -259,7 +259,7 @@ extension TestStand {
     ) throws -> Driving {
         let before = BackendUse(of: running.child.pid) ?? BackendUse()
         let driver = try startDriver(
-            load, on: running.socket, seconds: 3600, warmup: 0, slot: slot)
+            load, on: running, seconds: 3600, warmup: 0, slot: slot)
         // Much more than a session's start: many wake-ups, or work without any sleep.
         let deadline = Date(timeIntervalSinceNow: 20)
         while let used = BackendUse(of: running.child.pid)?.since(before),

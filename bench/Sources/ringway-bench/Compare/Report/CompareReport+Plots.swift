@@ -1,12 +1,17 @@
 import Foundation
 
-/// Resident memory in MiB.
+/// Memory in MiB.
 func mib(_ summary: Summary) -> String {
-    summary.residentKiB.map { tenth(Double($0) / 1024) } ?? "?"
+    summary.memoryKiB.map { tenth(Double($0) / 1024) } ?? "?"
 }
 
 /// Of microseconds that may not be known.
 func short(_ value: Double?) -> String { value.map(\.short) ?? "" }
+
+/// Two of them, side by side: nothing where neither is known.
+func short(_ one: Double?, _ other: Double?) -> String {
+    one == nil && other == nil ? "" : "\(short(one)) / \(short(other))"
+}
 
 func two(_ value: Double) -> String { String(format: "%.2f", value) }
 func tenth(_ value: Double) -> String { String(format: "%.1f", value) }

@@ -23,6 +23,9 @@ struct ReportTerms {
     static let net = ReportTerms(
         program: "ringway-net", rate: "packets a second", rateUnit: "Mpps", unit: 1e6,
         throughput: "Gbit/s", operation: "packet", cpuUnit: "ns", cpuScale: 1000)
+    static let `switch` = ReportTerms(
+        program: "ringway-switch", rate: "packets a second", rateUnit: "Mpps", unit: 1e6,
+        throughput: "Gbit/s", operation: "packet", cpuUnit: "ns", cpuScale: 1000)
 
     /// Processor time per operation, ours by the best peer's, in every line.
     static let cpuTarget = 1.0
@@ -86,13 +89,14 @@ struct CompareReport<Peer: Contestant> {
             : "The best configuration for each line, by median \(terms.rate), is what is compared,"
                 + " on both sides."
         return """
-            Every back-end is driven by the same program, alone on the machine, in rounds of one \
+            Every back-end of a line is driven by the same program, alone on the machine, in rounds of one \
             window each. A window is *near* if a cache line's round trip between the two processors \
             took less than \(Int(Distance.border)) ns before and after it, *far* if neither did; \
             windows in which that changed are dropped. Ratios are of medians, near by near and far \
             by far. \(choice) A median counts from \(min(2, comparison.rounds)) windows on; *partly* \
             says that some of the peers' configurations have too few there. CPU is the back-end's own \
-            threads; RSS is under load, without memory shared with the driver.
+            threads; memory is what is resident under load and huge pages, without what is shared with \
+            the driver.
 
             """
     }
@@ -101,7 +105,8 @@ struct CompareReport<Peer: Contestant> {
         var table = MarkdownTable(
             "line", "cores", "\(terms.rate), ours by peer's", "target",
             "\(terms.cpu), ours by peer's",
-            "p50 us, ours / peer's", "p99 us, ours / peer's", "RSS MiB, ours / peer's",
+            "CPU \(terms.cpuUnit), ours / peer's",
+            "p50 us, ours / peer's", "p99 us, ours / peer's", "memory MiB, ours / peer's",
             "windows, ours / peer's", "ours", "peer", "with our defaults: rate, CPU")
         for (result, contests) in zip(comparison.results, contests) {
             for one in contests {
@@ -109,18 +114,29 @@ struct CompareReport<Peer: Contestant> {
                 table.add(
                     result.line.title, cores, "**\(two(one.ratio))**",
                     result.line.target.map(two) ?? "", one.cpuRatio.map(two) ?? "?",
-                    "\(short(one.ours.p50)) / \(short(one.peer.p50))",
-                    "\(short(one.ours.p99)) / \(short(one.peer.p99))",
+                    short(cpu(one.ours), cpu(one.peer)), short(one.ours.p50, one.peer.p50),
+                    short(one.ours.p99, one.peer.p99),
                     "\(mib(one.ours)) / \(mib(one.peer))", "\(one.ours.count) / \(one.peer.count)",
                     one.ours.backend, one.peer.backend, defaults(one))
             }
             if contests.isEmpty, !result.peers.isEmpty {
                 table.add(
                     result.line.title, "no common ground", "?", result.line.target.map(two) ?? "",
-                    "", "", "", "", "", "", "", "")
+                    "", "", "", "", "", "", "", "", "")
             }
         }
-        return table.rows.isEmpty ? "No peer was measured.\n" : table.text
+        guard !table.rows.isEmpty else { return "No peer was measured.\n" }
+        return table.text + remarks
+    }
+
+    /// What lines of the table are, each said once.
+    private var remarks: String {
+        var said: [String] = []
+        for result in comparison.results {
+            guard let remark = result.line.remark, !said.contains(remark) else { continue }
+            said.append(remark)
+        }
+        return said.isEmpty ? "" : "\n" + said.map { "- \($0)\n" }.joined()
     }
 
     /// The same two ratios of Ringway without options, where another configuration did better.
@@ -160,7 +176,7 @@ struct CompareReport<Peer: Contestant> {
             var table = MarkdownTable(
                 "back-end", "cores", "windows", terms.rateUnit, "lowest to highest",
                 terms.throughput, "p50 us", "p99 us",
-                "CPU \(terms.cpuUnit) per \(terms.operation)", "RSS MiB")
+                "CPU \(terms.cpuUnit) per \(terms.operation)", "memory MiB")
             for distance in Distance.allCases {
                 for name in result.ours + result.peers {
                     guard let row = Summary(name, distance, of: result.windows) else { continue }
@@ -169,7 +185,7 @@ struct CompareReport<Peer: Contestant> {
                         name, distance.rawValue, "\(row.count)", rate(row.rate) + lost,
                         "\(rate(row.lowest)) to \(rate(row.highest))",
                         row.throughput.short, short(row.p50), short(row.p99),
-                        row.cpu.map { ($0 * terms.cpuScale).short } ?? "?", mib(row))
+                        cpu(row)?.short ?? "?", mib(row))
                 }
             }
             let dropped = result.windows.filter { !$0.counts }.count
@@ -194,8 +210,12 @@ struct CompareReport<Peer: Contestant> {
             let measured = Set(result.windows.map(\.backend))
             for backend in comparison.contestants where backend.serves(result.line) {
                 let name = backend.name(on: result.line)
-                let words = backend.words(on: result.line, socket: "SOCKET")
-                let line = "\(name):\n  \(words.joined(separator: " "))\n"
+                let socket = "DIR/SOCKET"
+                let commands =
+                    backend.preparation(on: result.line, socket: socket)
+                    + [backend.words(on: result.line, socket: socket)]
+                let told = commands.map { "  \($0.joined(separator: " "))\n" }
+                let line = "\(name):\n" + told.joined()
                 guard measured.contains(name), seen.insert(line).inserted else { continue }
                 text += line
             }
@@ -209,4 +229,7 @@ struct CompareReport<Peer: Contestant> {
     }
 
     private func rate(_ perSecond: Double) -> String { (perSecond / terms.unit).short }
+
+    /// In the unit of the report.
+    private func cpu(_ summary: Summary) -> Double? { summary.cpu.map { $0 * terms.cpuScale } }
 }
