@@ -71,7 +71,8 @@ let package = Package(
                 "Virtqueue", logging,
             ]),
         // The programs, and what their command lines have in common.
-        room("CommandLineOptions", ["Host", "VhostUserServer", arguments, logging]),
+        room(
+            "CommandLineOptions", ["Host", "NetPorts", "VhostUserServer", arguments, logging]),
         program(
             "ringway-blk",
             ["BlockStores", "CommandLineOptions", "Host", "VhostUserServer", "VirtioBlock"]),
