@@ -71,7 +71,8 @@ let package = Package(
                 "Virtqueue", logging,
             ]),
         // The programs, and what their command lines have in common.
-        room("CommandLineOptions", ["Host", "VhostUserServer", arguments, logging]),
+        room(
+            "CommandLineOptions", ["Host", "NetPorts", "VhostUserServer", arguments, logging]),
         program(
             "ringway-blk",
             ["BlockStores", "CommandLineOptions", "Host", "VhostUserServer", "VirtioBlock"]),
@@ -86,7 +87,12 @@ let package = Package(
             ]),
         // Beside: the other end of the socket and of the ring. It shares nothing with the rooms above Host.
         room("VhostUserFrontend", ["Host", "VirtioSpec"]),
+        // What several of the tests share.
         .target(name: "Randomness", path: "Tests/Randomness", swiftSettings: strict),
+        .target(
+            name: "HostNetwork", dependencies: ["CLinux", "Host"], path: "Tests/HostNetwork",
+            swiftSettings: strict),
+        .target(name: "Programs", path: "Tests/Programs", swiftSettings: strict),
         tests("GuestMemoryTests", ["GuestMemory", "Host", "VirtioSpec", "Randomness"]),
         tests(
             "VirtqueueTests",
@@ -96,16 +102,32 @@ let package = Package(
             [
                 "VhostUserServer", "BlockStores", "EthernetSwitch", "NetPorts", "VirtioBlock",
                 "VirtioNet", "VhostUserFrontend", "Host", "VirtioSpec", "ringway-blk", logging,
-                "Randomness",
+                "HostNetwork", "Randomness",
             ]),
         tests("VhostUserProtocolTests", ["VhostUserProtocol", "VirtioSpec", "Randomness"]),
         tests("BlockStoresTests", ["BlockStores", "Host"]),
         tests("VirtioNetTests", ["VirtioNet", "Host", "VirtioSpec", "Randomness"]),
         tests(
             "NetPortsTests",
-            ["NetPorts", "VirtioNet", "Host", "CLinux", "VirtioSpec", "Randomness"]),
+            [
+                "NetPorts", "VirtioNet", "Host", "CLinux", "VirtioSpec", "HostNetwork", "Programs",
+                "Randomness",
+            ]),
         tests("EthernetSwitchTests", ["EthernetSwitch", "VirtioNet", "VirtioSpec", "Randomness"]),
-        tests("RingwayBlkTests", ["ringway-blk", "VhostUserFrontend", "Host", "VirtioSpec"]),
+        tests(
+            "RingwayBlkTests",
+            ["ringway-blk", "VhostUserFrontend", "Host", "VirtioSpec", "Programs"]),
+        tests(
+            "RingwayNetTests",
+            [
+                "ringway-net", "VhostUserFrontend", "Host", "VirtioSpec", "HostNetwork", "Programs",
+            ]),
+        tests(
+            "RingwaySwitchTests",
+            [
+                "ringway-switch", "VhostUserFrontend", "Host", "VirtioSpec", "HostNetwork",
+                "Programs",
+            ]),
         tests(
             "VhostUserFrontendTests", ["VhostUserFrontend", "Host", "VirtioSpec", "Randomness"]),
     ]

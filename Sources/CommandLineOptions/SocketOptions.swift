@@ -102,6 +102,10 @@ public struct SocketOptions: ParsableArguments {
         case .notASocket: "\(path): exists and is no socket; remove it or choose another path"
         case .unknownUser(let name): "--socket-owner \(name): no such user"
         case .unknownGroup(let name): "--socket-group \(name): no such group"
+        case .system(let error) where error.code == SystemErrorCode.noEntry:
+            "\(path): no such folder; make it, or choose another path"
+        case .system(let error) where error.code == SystemErrorCode.accessDenied:
+            "\(path): permission denied; choose a folder that you may write"
         case .system(let error): "\(path): \(error)"
         }
     }

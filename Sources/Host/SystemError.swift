@@ -27,6 +27,7 @@ public enum SystemErrorCode {
     public static let notSupported = EOPNOTSUPP
     public static let notConnected = ECONNREFUSED
     public static let noEntry = ENOENT
+    public static let isDirectory = EISDIR
     public static let accessDenied = EACCES
     public static let notPermitted = EPERM
     public static let noSpace = ENOSPC

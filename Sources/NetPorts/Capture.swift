@@ -1,7 +1,7 @@
 import Host
 
-/// A file of packets in pcapng, for Wireshark and tcpdump: an Ethernet interface, times in
-/// nanoseconds, and for every packet which way it went.
+/// A file of packets in pcapng, for Wireshark and tcpdump: Ethernet interfaces, times in nanoseconds,
+/// and for every packet which way it went.
 ///
 /// Its blocks are whole at any time, also when the disk is full. Any thread may record; they take
 /// turns, and wait for the file.
@@ -34,10 +34,14 @@ public final class Capture: Sendable {
 
     /// Makes the file, or empties it.
     ///
-    /// - Parameter limit: bytes it may have at most; what has no room for one packet records none.
-    public init(path: String, limit: UInt64) throws(PortFault) {
+    /// - Parameters:
+    ///   - limit: bytes it may have at most; what has no room for one packet records none.
+    ///   - interfaces: what the interfaces are called; nil for one without a name.
+    public init(
+        path: String, limit: UInt64, interfaces: [String]? = nil
+    ) throws(PortFault) {
         let file = try Self.open(path)
-        let start = CaptureBlock.start
+        let start = CaptureBlock.start(interfaces ?? [""])
         var totals = Totals()
         if UInt64(start.count * 4) > limit {
             totals.stop = .limit
@@ -80,15 +84,17 @@ public final class Capture: Sendable {
     public var totals: Totals { state.withLock { $0 } }
 
     /// Records the packet that begins at `offset` of the buffers, after its header, and ends after
-    /// `count` bytes of theirs, or with them.
+    /// `end` bytes of theirs, or with them.
+    /// - Parameter interface: which of them the packet crosses.
     public func record(
         _ buffers: borrowing IOVectors, from offset: Int, upTo end: Int? = nil,
-        _ direction: Direction
+        _ direction: Direction, at interface: Int = 0
     ) {
         let end = min(end ?? buffers.byteCount, buffers.byteCount)
         guard offset >= 0, offset <= end else { return }
         state.withLock { totals in
-            let block = CaptureBlock(packetBytes: end - offset, direction, Clock.sinceEpoch())
+            let block = CaptureBlock(
+                packetBytes: end - offset, direction, interface, Clock.sinceEpoch())
             if totals.stop == nil, UInt64(block.byteCount) > limit - totals.bytes {
                 totals.stop = .limit
             }
@@ -143,14 +149,16 @@ private struct CaptureBlock {
     let tailStart: Int
 
     /// - Parameter time: nanoseconds since 1970.
-    init(packetBytes: Int, _ direction: Capture.Direction, _ time: UInt64) {
+    init(
+        packetBytes: Int, _ direction: Capture.Direction, _ interface: Int, _ time: UInt64
+    ) {
         let padding = -packetBytes & 3
         tailStart = 4 - padding
         byteCount = 7 * 4 + packetBytes + padding + 4 * 4
         let total = UInt32(clamping: byteCount).littleEndian
         let bytes = UInt32(clamping: packetBytes).littleEndian
         head = [
-            UInt32(6).littleEndian, total, 0,
+            UInt32(6).littleEndian, total, UInt32(truncatingIfNeeded: interface).littleEndian,
             UInt32(truncatingIfNeeded: time >> 32).littleEndian,
             UInt32(truncatingIfNeeded: time).littleEndian, bytes, bytes,
         ]
@@ -161,14 +169,25 @@ private struct CaptureBlock {
         (code | bytes << 16).littleEndian
     }
 
-    /// The section's header, with the program's name, and the one interface.
-    static let start: [UInt32] = {
+    /// The section's header, with the program's name, and the interfaces.
+    static func start(_ interfaces: [String]) -> [UInt32] {
         let section: [UInt32] = [
             0x0a0d_0d0a, 44, 0x1a2b_3c4d, 1, .max, .max, 4 | 7 << 16, 0x676e_6972, 0x0079_6177, 0,
             44,
         ]
-        // Ethernet; packets of 256 KiB at most; 10^-9 seconds.
-        let interface: [UInt32] = [1, 32, 1, 256 << 10, 9 | 1 << 16, 9, 0, 32]
-        return (section + interface).map(\.littleEndian)
-    }()
+        return (section + interfaces.flatMap { interface($0) }).map(\.littleEndian)
+    }
+
+    /// Ethernet; packets of 256 KiB at most; its name, if it has one; 10^-9 seconds.
+    private static func interface(_ name: String) -> [UInt32] {
+        var text = Array(name.utf8)
+        var options: [UInt32] = text.isEmpty ? [] : [2 | UInt32(text.count) << 16]
+        text += [UInt8](repeating: 0, count: -text.count & 3)
+        for place in stride(from: 0, to: text.count, by: 4) {
+            options.append(text[place..<place + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) })
+        }
+        options += [9 | 1 << 16, 9, 0]
+        let bytes = UInt32(options.count + 5) * 4
+        return [1, bytes, 1, 256 << 10] + options + [bytes]
+    }
 }

@@ -41,11 +41,21 @@ public enum PortFault: Error, Equatable, Sendable, CustomStringConvertible {
         case .differentTaps(let names):
             "tapfd: the descriptors belong to \(names.joined(separator: ", ")); one device only"
         case .passt(let path, let error): "passt:\(path): \(Self.reason(passt: path, error))"
-        case .capture(let path, let error):
-            "\(path): \(error.call == "open" ? error.reason : error.description)"
+        case .capture(let path, let error): "\(path): \(Self.reason(capture: error))"
         case .notAFile(let path): "\(path): not a regular file; a capture needs one"
         case .captureInUse(let path, let holder):
             "\(path): in use by \(holder ?? "another process"); a capture has its file to itself"
+        }
+    }
+
+    private static func reason(capture error: SystemError) -> String {
+        guard error.call == "open" else { return error.description }
+        switch error.code {
+        case SystemErrorCode.noEntry: return "no such folder; make it, or choose another file"
+        case SystemErrorCode.isDirectory: return "not a regular file; a capture needs one"
+        case SystemErrorCode.accessDenied, SystemErrorCode.notPermitted:
+            return "permission denied; choose a file that you may write"
+        default: return error.reason
         }
     }
 

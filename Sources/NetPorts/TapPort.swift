@@ -144,7 +144,7 @@ extension TapPort {
     }
 
     /// Lets the device give `queue` packets again; at first all queues have them. False where the
-    /// device has one queue only, or is gone.
+    /// device has one queue only, or is gone; then it is so when that is opened again.
     @discardableResult
     public func attach(_ queue: Int) -> Bool { set(queue, isAttached: true) }
 
@@ -156,7 +156,12 @@ extension TapPort {
     private func set(_ queue: Int, isAttached: Bool) -> Bool {
         settings.withLock { settings in
             if settings.isAttached[queue] == isAttached { return true }
-            guard (try? queues[queue].setAttached(isAttached)) != nil else { return false }
+            do throws(SystemError) { try queues[queue].setAttached(isAttached) } catch {
+                guard Self.meansGone(error.code) else { return false }
+                isGone.store(true, ordering: .relaxed)
+                settings.isAttached[queue] = isAttached
+                return false
+            }
             settings.isAttached[queue] = isAttached
             return true
         }

@@ -37,23 +37,6 @@ struct NetDeviceOptions: ParsableArguments {
         help: "Whether packets may be put into several of the guest's buffers.")
     var mrg = true
 
-    @Option(
-        help: ArgumentHelp(
-            "Record what crosses the device in this file, as pcapng; it slows every packet down.",
-            valueName: "file"))
-    var pcap: String?
-
-    @Option(help: ArgumentHelp("MiB that the file may have at most.", valueName: "n"))
-    var pcapLimit: UInt64 = 1024
-
-    func capture() throws -> Capture? {
-        guard let pcap else { return nil }
-        guard (1...1 << 30).contains(pcapLimit) else {
-            throw ValidationError("--pcap-limit \(pcapLimit): 1 MiB at least")
-        }
-        return try Capture(path: pcap, limit: pcapLimit << 20)
-    }
-
     func uri() throws -> PortURI {
         guard let uri = PortURI(port) else {
             throw ValidationError(

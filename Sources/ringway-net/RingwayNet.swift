@@ -28,6 +28,7 @@ struct RingwayNet: Program {
 
     @OptionGroup(title: "Socket") var socket: SocketOptions
     @OptionGroup(title: "Network") var network: NetDeviceOptions
+    @OptionGroup(title: "Capture") var capture: CaptureArguments
     @OptionGroup(title: "Workers") var workers: WorkerArguments
 
     @Option(help: "trace, debug, info, notice, warning, error or critical.")
@@ -40,14 +41,14 @@ struct RingwayNet: Program {
 
     func run() throws {
         let uri = try network.uri()
+        let workerOptions = try workers.options()
         let (link, takes, gives) = try open(uri)
         let options = try network.options(takes: takes, gives: gives)
-        let workerOptions = try workers.options()
         let termination = try prepare()
         let endpoint = try socket.endpoint()
         let device = NetDevice(options)
         let server = try Server(
-            NetEngine.self, NetService([device], link, capture: network.capture()), device,
+            NetEngine.self, NetService([device], link, capture: capture.capture()), device,
             workerOptions,
             termination: termination, endsOnDisconnect: socket.exitOnDisconnect,
             logger: Logger(label: "ringway-net"))
@@ -66,18 +67,27 @@ struct RingwayNet: Program {
         case .generate(let bytes): return (.generator(bytes: bytes), .all, [])
         case .loopback: return (.loopback, .all, .all)
         case .tap(let name):
-            let tap = try TapPort(name: name, queues: network.queuePairs)
-            // Until the guest runs them: the kernel would give them packets.
-            for queue in 1..<max(1, tap.queueCount) { tap.detach(queue) }
-            return (.tap(tap), tap.takes, tap.gives)
+            return link(to: try TapPort(name: name, queues: network.queuePairs))
         case .tapDescriptors(let numbers):
-            let tap = try TapPort(adopting: numbers)
-            return (.tap(tap), tap.takes, tap.gives)
+            guard numbers.count == network.queuePairs else {
+                throw ValidationError(
+                    "--port \(uri): one descriptor for each queue pair; give --queue-pairs"
+                        + " \(numbers.count)")
+            }
+            return link(to: try TapPort(adopting: numbers))
         case .passt(let path):
             guard network.queuePairs == 1 else {
                 throw ValidationError("--queue-pairs \(network.queuePairs): passt has one pair")
             }
             return (.passt(path), [], [])
         }
+    }
+
+    private func link(
+        to tap: TapPort
+    ) -> (NetService.Link, takes: NetOffloads, gives: NetOffloads) {
+        // Until the guest runs them: the kernel would give them packets.
+        for queue in 1..<max(1, tap.queueCount) { tap.detach(queue) }
+        return (.tap(tap), tap.takes, tap.gives)
     }
 }

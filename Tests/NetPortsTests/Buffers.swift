@@ -1,4 +1,5 @@
 import Host
+import HostNetwork
 import NetPorts
 import Randomness
 import VirtioNet
@@ -117,18 +118,19 @@ final class TapGuest {
     }
 }
 
-/// An IPv4 datagram socket of the host's.
-final class HostSocket {
-    let descriptor: OwnedFD
-
-    init(port: UInt16) throws { descriptor = try OwnedFD.datagrams(Ends.host, port) }
-
-    func receive() -> [UInt8]? {
-        waits(for: descriptor.raw) ? descriptor.receiveDatagram() : nil
+extension NetHeader {
+    func bytes(_ count: Int) -> [UInt8] {
+        let (low, high) = words
+        let all =
+            (0..<8).map { UInt8(truncatingIfNeeded: low >> (8 * $0)) }
+            + (0..<4).map { UInt8(truncatingIfNeeded: high >> (8 * $0)) }
+        return Array(all.prefix(count))
     }
 
-    /// - Parameter segment: bytes of each datagram that the kernel is to make of it.
-    func send(_ bytes: [UInt8], to port: UInt16, segment: Int32? = nil) -> Bool {
-        descriptor.sendDatagram(bytes, Ends.guest, port, segment) == bytes.count
+    init(_ bytes: some Collection<UInt8>) {
+        let all = Array(bytes) + [0, 0]
+        self.init(
+            words: all[..<8].reversed().reduce(0) { $0 << 8 | UInt64($1) },
+            all[8..<12].reversed().reduce(0) { $0 << 8 | UInt32($1) })
     }
 }

@@ -1,5 +1,7 @@
 import Host
+import HostNetwork
 import NetPorts
+import Programs
 import Randomness
 import Testing
 
@@ -51,9 +53,10 @@ struct CaptureTests {
         let after = Clock.sinceEpoch()
         let read = try file.read()
         #expect(read.program == "ringway")
-        #expect(read.linkType == 1)
-        #expect(read.snapLength >= 65_550)
-        #expect(read.timeResolution == 9)
+        let interface = try #require(read.interfaces.first)
+        #expect(read.interfaces.count == 1 && interface.linkType == 1)
+        #expect(interface.snapLength >= 65_550)
+        #expect(interface.timeResolution == 9)
         let times = read.packets.map(\.time)
         #expect(times == times.sorted() && times.allSatisfy { before <= $0 && $0 <= after })
         let timeless = read.packets.map {

@@ -1,4 +1,5 @@
 import Host
+import HostNetwork
 import NetPorts
 import Randomness
 import Testing
@@ -12,11 +13,6 @@ func withTap(queues: Int = 1, _ body: (TapGuest) throws -> Void) throws {
         try address("tap0")
         try body(TapGuest(port))
     }
-}
-
-func address(_ name: String) throws {
-    try run("ip address add 10.9.0.1/24 dev \(name)")
-    try run("ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 nud permanent dev \(name)")
 }
 
 @Suite("Packets through a real TAP")

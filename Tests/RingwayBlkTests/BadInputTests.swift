@@ -1,4 +1,5 @@
 import Foundation
+import Programs
 import Testing
 
 @Suite("A wrong command line gets one line that says what is wrong")

@@ -1,4 +1,5 @@
 import Host
+import Programs
 import Testing
 import VhostUserFrontend
 import VirtioSpec

@@ -1,6 +1,7 @@
 import EthernetSwitch
 import Host
 import Logging
+import NetPorts
 import Synchronization
 import VhostUserFrontend
 import VhostUserServer
@@ -18,7 +19,11 @@ final class SwitchBackend {
     private let termination: EventFD
     private let thread: Mutex<Thread?>
 
-    init(_ ports: [PortVLANs], _ change: (inout NetOptions) -> Void = { _ in }) throws {
+    /// - Parameter uplink: what is behind the last of `ports`, if no guest is.
+    init(
+        _ ports: [PortVLANs], uplink: TapPort? = nil,
+        _ change: (inout NetOptions) -> Void = { _ in }
+    ) throws {
         var options = NetOptions(mac: MACAddress.random())
         options.takes = .all
         options.gives = .all
@@ -27,20 +32,29 @@ final class SwitchBackend {
         logger.logLevel =
             ProcessInfo.processInfo.environment["RINGWAY_LOG"] == nil ? .critical : .debug
         let loggers = ports.map { _ in logger }
-        let link = SwitchLink(SwitchTable(ports: ports), loggers: loggers)
+        let link = SwitchLink(SwitchTable(ports: ports), uplink: uplink, loggers: loggers)
         let paths = ports.map { _ in
             NSTemporaryDirectory() + "ringway-\(UUID().uuidString.prefix(8)).sock"
         }
         termination = try EventFD()
-        let devices = ports.map { _ in NetDevice(options) }
+        var devices = ports.map { _ in NetDevice(options) }
+        if let uplink { devices[ports.count - 1] = Self.device(uplink) }
+        let guests = ports.count - (uplink == nil ? 0 : 1)
         let group = try ServerGroup(
             NetEngine.self, NetService(devices, .switch(link)), devices,
-            { .listener(try UnixListener(path: paths[$0])) }, WorkerOptions(),
+            { $0 < guests ? .listener(try UnixListener(path: paths[$0])) : nil }, WorkerOptions(),
             termination: termination.descriptor, logger: logger, loggers: loggers)
         let started = try Thread(name: "switch") { try? group.run() }
         thread = Mutex(started)
         self.paths = paths
         self.link = link
+    }
+
+    /// A TAP's own end, whose driver has agreed to all it offers.
+    private static func device(_ tap: TapPort) -> NetDevice {
+        let device = NetDevice(NetOptions(mac: .random(), takes: tap.gives, gives: tap.takes))
+        device.accept(device.features.union(.version1))
+        return device
     }
 
     /// Ends the switch as SIGTERM would, and waits for it.

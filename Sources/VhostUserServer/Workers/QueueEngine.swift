@@ -53,7 +53,7 @@ public protocol QueueEngine: ~Copyable, SendableMetatype {
     /// A breath of the queue `number` of a worker's `queues`. Returns whether there was anything.
     static func breathe(
         _ number: Int, _ queues: inout Table<RunningQueue<Self>?>, _ ring: inout IORing,
-        _ logger: Logger
+        _ device: Device, _ logger: Logger
     ) -> Bool
 }
 
@@ -70,7 +70,7 @@ extension QueueEngine where Self: ~Copyable {
     @inline(__always)
     public static func breathe(
         _ number: Int, _ queues: inout Table<RunningQueue<Self>?>, _ ring: inout IORing,
-        _ logger: Logger
+        _ device: Device, _ logger: Logger
     ) -> Bool {
         queues[number]?.breathe(&ring, logger) ?? false
     }

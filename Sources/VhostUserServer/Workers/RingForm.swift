@@ -231,16 +231,11 @@ struct RingForm: ~Copyable {
         _ header: NetHeader, _ bytes: Int, from gives: NetOffloads, _ engine: inout NetEngine,
         _ memory: inout GuestMemory, _ scratch: inout NetScratch
     ) -> QueueViolation? {
-        let takes = engine.net.guestTakes
         do throws(QueueViolation) {
             if isPacked {
-                try packed?.putOtherwise(
-                    header, 0, bytes, from: gives, takes, engine.shape, &engine.counters, &memory,
-                    &scratch)
+                try packed?.putOtherwise(header, 0, bytes, from: gives, &engine, &memory, &scratch)
             } else {
-                try split?.putOtherwise(
-                    header, 0, bytes, from: gives, takes, engine.shape, &engine.counters, &memory,
-                    &scratch)
+                try split?.putOtherwise(header, 0, bytes, from: gives, &engine, &memory, &scratch)
             }
             return nil
         } catch { return error }

@@ -101,7 +101,7 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
         var place = 0
         while place < awakeCount {
             let number = awake[place]
-            if Engine.breathe(number, &queues, &ring, logger) {
+            if Engine.breathe(number, &queues, &ring, device, logger) {
                 worked = true
             } else if isTimeToSleep(number, &now), queues[number]?.fallAsleep(&ring) ?? true {
                 awakeCount -= 1

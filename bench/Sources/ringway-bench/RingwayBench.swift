@@ -8,7 +8,7 @@ struct RingwayBench: ParsableCommand {
         abstract: "Measures vhost-user back-ends, and Ringway's own ring engine.",
         subcommands: [
             BlkCommand.self, NetCommand.self, RingCommand.self, Compare.self, RingCount.self,
-            HotPathLoad.self,
+            HotPathLoad.self, HotPathNetLoad.self,
         ])
 
     static func main() {

@@ -12,41 +12,40 @@ extension DeviceQueue where Self: ~Copyable {
     @inline(never)
     mutating func putOtherwise(
         _ header: NetHeader, _ offset: Int, _ count: Int, from gives: NetOffloads,
-        _ takes: NetOffloads, _ shape: PacketShape, _ counters: inout QueueCounters,
-        _ memory: inout GuestMemory, _ scratch: inout NetScratch
+        _ receiver: inout NetEngine, _ memory: inout GuestMemory, _ scratch: inout NetScratch
     ) throws(QueueViolation) {
         guard header.isValid(packetBytes: count, offloads: gives) else {
-            return counters.malformed &+= 1
+            return receiver.counters.malformed &+= 1
         }
+        let takes = receiver.net.guestTakes
         guard takes.covers(header) else {
-            return try putFinished(
-                header, offset, count, takes, shape, &counters, &memory, &scratch)
+            return try putFinished(header, offset, count, takes, &receiver, &memory, &scratch)
         }
         let isPut = try putMerged(
-            header.passedOn, scratch.source.readable, offset, count, shape, &counters, &memory,
-            &scratch.target, &scratch.more, &scratch.held, &scratch.heldBytes)
-        if !isPut { counters.dropped &+= 1 }
+            header.passedOn, scratch.source.readable, offset, count, receiver.shape,
+            &receiver.counters, &memory, &scratch.target, &scratch.more, &scratch.held,
+            &scratch.heldBytes)
+        receiver.note(isPut, scratch.source.readable, offset, count)
     }
 
     private mutating func putFinished(
         _ header: NetHeader, _ offset: Int, _ count: Int, _ takes: NetOffloads,
-        _ shape: PacketShape, _ counters: inout QueueCounters, _ memory: inout GuestMemory,
-        _ scratch: inout NetScratch
+        _ receiver: inout NetEngine, _ memory: inout GuestMemory, _ scratch: inout NetScratch
     ) throws(QueueViolation) {
         scratch.source.readable.drain(
             at: offset, into: scratch.finisher.memory, at: 0, count: count)
         guard scratch.finisher.begin(header, count: count, for: takes) else {
-            return counters.malformed &+= 1
+            return receiver.counters.malformed &+= 1
         }
         while let piece = scratch.finisher.next() {
             scratch.finished.removeAll()
             _ = scratch.finished.append(
                 scratch.finisher.memory, at: piece.offset, count: piece.count)
             let isPut = try putMerged(
-                piece.header, scratch.finished, 0, piece.count, shape, &counters, &memory,
-                &scratch.target,
-                &scratch.more, &scratch.held, &scratch.heldBytes)
-            if !isPut { counters.dropped &+= 1 }
+                piece.header, scratch.finished, 0, piece.count, receiver.shape,
+                &receiver.counters, &memory, &scratch.target, &scratch.more, &scratch.held,
+                &scratch.heldBytes)
+            receiver.note(isPut, scratch.finished, 0, piece.count)
         }
     }
 
@@ -113,5 +112,15 @@ extension DeviceQueue where Self: ~Copyable {
         for index in stride(from: count - 1, through: first, by: -1) {
             if let chain = held[index].take() { putBack(chain) }
         }
+    }
+}
+
+extension NetEngine {
+    /// A packet of `count` bytes at `offset` of `source` was put into this queue's ring; or dropped.
+    mutating func note(
+        _ isPut: Bool, _ source: borrowing IOVectors, _ offset: Int, _ count: Int
+    ) {
+        guard isPut else { return counters.dropped &+= 1 }
+        capture?.record(source, from: offset, upTo: offset + count, .intoGuest, at: port)
     }
 }

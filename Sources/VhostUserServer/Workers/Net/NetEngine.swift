@@ -180,40 +180,54 @@ public struct NetEngine: QueueEngine, ~Copyable {
 
     public static func breathe(
         _ number: Int, _ queues: inout Table<RunningQueue<NetEngine>?>,
-        _ ring: inout IORing, _ logger: Logger
+        _ ring: inout IORing, _ service: NetService, _ logger: Logger
     ) -> Bool {
-        guard let role = queues[number]?.engine.role, let link = queues[number]?.engine.link
-        else { return false }
-        switch (role, link) {
-        case (.transmit, .null), (.transmit, .generator):
-            return queues[number]?.discard(logger) ?? false
-        case (.transmit, .copy):
-            return queues[number]?.discard(copies: true, logger) ?? false
-        case (.transmit, .loopback):
+        switch queues[number]?.engine.role {
+        case .receive(let pair): receive(number, pair, &queues, service, logger)
+        case .transmit(let pair): send(number, pair, &queues, service, logger)
+        case .control: queues[number]?.obey(logger) ?? false
+        case nil: false
+        }
+    }
+
+    // The link is the service's here: to take it out of a queue, which changes meanwhile, would count
+    // a reference in every breath.
+
+    private static func receive(
+        _ number: Int, _ pair: Int, _ queues: inout Table<RunningQueue<NetEngine>?>,
+        _ service: NetService, _ logger: Logger
+    ) -> Bool {
+        switch service.link {
+        case .null, .copy, .loopback, .switch:
+            queues[number]?.waitForOthers()
+            return false
+        case .generator(let bytes): return queues[number]?.generate(bytes, logger) ?? false
+        case .tap(let tap): return queues[number]?.receive(from: tap, pair, logger) ?? false
+        case .passt: return queues[number]?.receiveFromPasst(logger) ?? false
+        }
+    }
+
+    private static func send(
+        _ number: Int, _ pair: Int, _ queues: inout Table<RunningQueue<NetEngine>?>,
+        _ service: NetService, _ logger: Logger
+    ) -> Bool {
+        switch service.link {
+        case .null, .generator: return queues[number]?.discard(logger) ?? false
+        case .copy: return queues[number]?.discard(copies: true, logger) ?? false
+        case .loopback:
             return queues.with(number, number ^ 1) { sender, receiver in
                 sender?.pass(to: &receiver, logger) ?? false
             }
-        case (.transmit, .switch(let link)):
+        case .tap(let tap): return queues[number]?.send(to: tap, pair, logger) ?? false
+        case .passt:
+            return queues.with(number, number ^ 1) { sender, receiver in
+                sender?.send(to: &receiver, logger) ?? false
+            }
+        case .switch(let link):
             if let port = queues[number]?.engine.port, let tap = link.tap(port) {
                 return forward(number, from: tap, over: link, &queues)
             }
             return forward(number, over: link, &queues)
-        case (.transmit(let pair), .tap(let tap)):
-            return queues[number]?.send(to: tap, pair, logger) ?? false
-        case (.transmit, .passt):
-            return queues.with(number, number ^ 1) { sender, receiver in
-                sender?.send(to: &receiver, logger) ?? false
-            }
-        case (.receive, .passt): return queues[number]?.receiveFromPasst(logger) ?? false
-        case (.receive, .generator(let bytes)):
-            return queues[number]?.generate(bytes, logger) ?? false
-        case (.receive(let pair), .tap(let tap)):
-            return queues[number]?.receive(from: tap, pair, logger) ?? false
-        case (.receive, _):
-            queues[number]?.waitForOthers()
-            return false
-        case (.control, _):
-            return queues[number]?.obey(logger) ?? false
         }
     }
 }

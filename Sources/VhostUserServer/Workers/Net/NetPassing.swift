@@ -50,10 +50,10 @@ extension RunningQueue where Engine == NetEngine {
     /// The queue gets what others in the worker have for it, and waits for nothing else.
     mutating func waitForOthers() { engine.wait = .others }
 
-    mutating func finish(_ result: PassResult, _ logger: Logger) {
+    mutating func finish(_ result: PassResult, _ logger: @autoclosure () -> Logger) {
         show()
         if result.count > 0 { worked() }
-        if let fault = result.senderFault { report(fault, logger) }
+        if let fault = result.senderFault { report(fault, logger()) }
     }
 }
 
@@ -72,7 +72,6 @@ extension DeviceQueue where Self: ~Copyable {
         _ receiver: inout NetEngine, _ receiverMemory: inout GuestMemory
     ) -> PassResult {
         var result = PassResult()
-        let takes = receiver.net.guestTakes
         do throws(QueueViolation) {
             while result.count < NetScratch.burst {
                 guard let chain = try next(&memory, &sender.scratch.source) else { break }
@@ -82,7 +81,8 @@ extension DeviceQueue where Self: ~Copyable {
                 {
                     let offset = sender.shape.headerBytes
                     sender.capture?.record(
-                        sender.scratch.source.readable, from: offset, .outOfGuest)
+                        sender.scratch.source.readable, from: offset, .outOfGuest,
+                        at: sender.port)
                     do throws(QueueViolation) {
                         let isPlain = header.flags == 0 && header.segmentation == 0
                         let isDelivered =
@@ -95,9 +95,12 @@ extension DeviceQueue where Self: ~Copyable {
                             : false
                         if !isDelivered {
                             try target?.putOtherwise(
-                                header, offset, bytes, from: sender.net.guestGives, takes,
-                                receiver.shape, &receiver.counters, &receiverMemory,
-                                &sender.scratch)
+                                header, offset, bytes, from: sender.net.guestGives, &receiver,
+                                &receiverMemory, &sender.scratch)
+                        } else {
+                            receiver.capture?.record(
+                                sender.scratch.source.readable, from: offset, .intoGuest,
+                                at: receiver.port)
                         }
                     } catch { result.receiverFault = error }
                 }
@@ -122,7 +125,8 @@ extension DeviceQueue where Self: ~Copyable {
                 if let (_, bytes) = packet {
                     let offset = engine.shape.headerBytes
                     engine.capture?.record(
-                        engine.scratch.source.readable, from: offset, .outOfGuest)
+                        engine.scratch.source.readable, from: offset, .outOfGuest,
+                        at: engine.port)
                     if copies { engine.scratch.keep(from: offset, count: bytes) }
                 }
                 complete(chain, written: 0)

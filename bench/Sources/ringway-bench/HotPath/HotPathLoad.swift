@@ -14,7 +14,7 @@ struct HotPathLoad: ParsableCommand {
     var socketPath: String
 
     @Option(help: "Requests in all.")
-    var requests: Int
+    var number: Int
 
     @Option(help: "Requests in flight.")
     var depth = 32
@@ -29,8 +29,8 @@ struct HotPathLoad: ParsableCommand {
     var packed = false
 
     func validate() throws {
-        guard requests > 0, depth > 0, depth <= 64, bytes > 0, bytes % 512 == 0 else {
-            throw ValidationError("requests and depth (64 at most) above 0; bytes by 512")
+        guard number > 0, depth > 0, depth <= 64, bytes > 0, bytes % 512 == 0 else {
+            throw ValidationError("number and depth (64 at most) above 0; bytes by 512")
         }
     }
 
@@ -51,17 +51,17 @@ struct HotPathLoad: ParsableCommand {
             offered += 1
             return stream.offer(type, sector: sector, slot: slot)
         }
-        for slot in 0..<min(depth, requests) {
+        for slot in 0..<min(depth, number) {
             guard offer(slot) else { throw FrontendError.device("the ring is too small") }
         }
         stream.queue.submit()
         var done = 0
-        while done < requests {
+        while done < number {
             try stream.queue.waitForUsed(milliseconds: 10_000)
             while let (slot, status) = try stream.reap() {
                 guard status == 0 else { throw FrontendError.device("status \(status)") }
                 done += 1
-                if offered < requests, !offer(slot) {
+                if offered < number, !offer(slot) {
                     throw FrontendError.device("the ring is too small")
                 }
             }

@@ -172,6 +172,8 @@ extension DeviceQueue where Self: ~Copyable {
             engine.scratch.source.readable, &engine.counters)
         {
             let head = engine.scratch.source.readable.frameHead(at: offset)
+            engine.capture?.record(
+                engine.scratch.source.readable, from: offset, .outOfGuest, at: engine.port)
             breath.frame.header = header
             breath.frame.head = head
             breath.frame.bytes = bytes
@@ -218,6 +220,9 @@ extension DeviceQueue where Self: ~Copyable {
                     }
                     breath.sent &+= 1
                     breath.table.countSent(to: port)
+                    receiver.capture?.record(
+                        sender.scratch.source.readable, from: sender.shape.headerBytes, .intoGuest,
+                        at: port)
                 } catch {
                     breath.receiverFault = error
                     breath.table.countDrop(.receiverFull, at: port)

@@ -14,9 +14,13 @@ extension NetEngine {
         _ number: Int, from tap: TapPort, over link: SwitchLink,
         _ queues: inout Table<RunningQueue<NetEngine>?>
     ) -> Bool {
-        guard let port = queues[number]?.engine.port, queues[number]?.isReady(tap) ?? false,
-            let table = link.take()
+        guard let port = queues[number]?.engine.port, queues[number]?.isReady(tap) ?? false
         else { return false }
+        guard let table = link.take() else {
+            // What waits at the TAP wakes it again at once.
+            queues[number]?.engine.wait = .link
+            return false
+        }
         var breath = SwitchBreath(table, port: port, now: SwitchLink.now())
         while breath.count < NetScratch.burst,
             queues[number]?.takeFrame(from: tap, &breath) ?? false
@@ -41,9 +45,10 @@ extension RunningQueue where Engine == NetEngine {
         return !tap.isLost && mayTake
     }
 
-    fileprivate mutating func sayLost(_ tap: TapPort, _ logger: Logger) {
+    fileprivate mutating func sayLost(_ tap: TapPort, _ logger: @autoclosure () -> Logger) {
         guard tap.isLost != engine.hasSaidLost else { return }
         engine.hasSaidLost = tap.isLost
+        let logger = logger()
         if tap.isLost {
             logger.warning("\(tap.name) is gone; packets are dropped, and it is looked for")
         } else {
@@ -77,6 +82,8 @@ extension RunningQueue where Engine == NetEngine {
             return true
         }
         let head = engine.scratch.source.readable.frameHead(at: shape.headerBytes)
+        engine.capture?.record(
+            engine.scratch.source.readable, from: shape.headerBytes, .outOfGuest, at: engine.port)
         breath.frame.header = header
         breath.frame.head = head
         breath.frame.bytes = bytes
@@ -124,7 +131,10 @@ extension RunningQueue where Engine == NetEngine {
         let (low, high) = header.words
         engine.scratch.more.readable.setHeader(low, high, NetLayout.headerBytes)
         switch tap.send(0, engine.scratch.more.readable) {
-        case .sent: breath.table.countSent(to: port)
+        case .sent:
+            breath.table.countSent(to: port)
+            engine.capture?.record(
+                engine.scratch.more.readable, from: NetLayout.headerBytes, .intoGuest, at: port)
         case .full: breath.table.countDrop(.receiverFull, at: port)
         case .dropped, .lost: breath.table.countDrop(.noReceiver, at: port)
         }

@@ -2,19 +2,16 @@ import EthernetSwitch
 import Host
 import Logging
 import NetPorts
+import Synchronization
 import VirtioSpec
 
 /// A switch between the devices of one `NetService`: device n is at port n, and one worker serves
 /// them all. The worker takes the table out for a breath and puts it back, so that no packet asks for
 /// it.
 public final class SwitchLink: Sendable {
-    private struct State: ~Copyable {
-        var table: SwitchTable?
-        /// The second in which notices were last looked for.
-        var second: UInt32 = 0
-    }
-
-    private let state: Locked<State>
+    private let table: Baton<SwitchTable>
+    /// The second in which notices were last looked for.
+    private let second = Atomic<UInt32>(0)
     /// One for each port.
     private let loggers: [Logger]
     /// The TAP behind the last port, where there is no guest.
@@ -31,7 +28,7 @@ public final class SwitchLink: Sendable {
         self.uplink = uplink
         self.loggers = loggers
         lastPort = table.portCount - 1
-        state = Locked(State(table: table))
+        self.table = Baton(table)
     }
 
     /// The local number of the queue into the guest at `port`.
@@ -46,17 +43,18 @@ public final class SwitchLink: Sendable {
 
     // A worker's breath.
 
-    func take() -> SwitchTable? { state.withLock { $0.table.take() } }
+    /// Nil where somebody is reading its counters.
+    @inline(__always)
+    func take() -> SwitchTable? { table.take() }
 
     /// - Parameter now: as the table has it.
+    @inline(__always)
     func putBack(_ table: consuming sending SwitchTable, now: UInt32) {
-        var table = Optional(table)
-        state.withLock { state in
-            state.table = table.take()
-            guard state.second != now else { return }
-            state.second = now
-            while let notice = state.table?.takeNotice() { say(notice) }
+        if second.load(ordering: .relaxed) != now {
+            second.store(now, ordering: .relaxed)
+            while let notice = table.takeNotice() { say(notice) }
         }
+        self.table.putBack(table)
     }
 
     private func say(_ notice: SwitchNotice) {
@@ -76,21 +74,31 @@ public final class SwitchLink: Sendable {
     // Guests.
 
     /// The guest at `port` receives from here on.
-    func attach(_ port: Int) { state.withLock { $0.table?.attach(port) } }
+    func attach(_ port: Int) { change { $0.attach(port) } }
 
     /// The guest at `port` has gone.
     func detach(_ port: Int) {
-        state.withLock { state in
-            if let counters = state.table?.counters(port) {
-                loggers[port].info("since the start: \(counters)")
-            }
-            state.table?.detach(port)
+        change { table in
+            loggers[port].info("since the start: \(table.counters(port))")
+            table.detach(port)
+        }
+    }
+
+    /// Between two breaths. Others have the table for a moment at most.
+    private func change(_ body: (inout SwitchTable) -> Void) {
+        while true {
+            guard var table = table.take() else { continue }
+            body(&table)
+            return self.table.putBack(table)
         }
     }
 
     /// What was counted at a port; nil while a breath has the table.
     public func counters(_ port: Int) -> PortCounters? {
-        state.withLock { $0.table?.counters(port) }
+        guard let table = table.take() else { return nil }
+        let counters = table.counters(port)
+        self.table.putBack(table)
+        return counters
     }
 
     /// The clock that stations age by, in seconds.

@@ -1,24 +1,37 @@
 /// pcapng as its specification has it, read by the tests alone: every length is checked against the
 /// other, and anything unknown is an error.
-struct Pcapng {
-    struct Packet: Equatable {
-        var time: UInt64
-        var bytes: [UInt8]
-        var direction: UInt32
+public struct Pcapng {
+    public struct Packet: Equatable {
+        public var time: UInt64
+        public var bytes: [UInt8]
+        public var direction: UInt32
+        public var interface: Int
+
+        public init(time: UInt64, bytes: [UInt8], direction: UInt32, interface: Int = 0) {
+            self.time = time
+            self.bytes = bytes
+            self.direction = direction
+            self.interface = interface
+        }
     }
 
-    struct Broken: Error, CustomStringConvertible {
-        let description: String
+    public struct Interface: Equatable {
+        public var name = ""
+        public var linkType: UInt16
+        public var snapLength: UInt32
+        public var timeResolution: UInt8?
+    }
+
+    public struct Broken: Error, CustomStringConvertible {
+        public let description: String
         init(_ description: String) { self.description = description }
     }
 
-    private(set) var program = ""
-    private(set) var linkType: UInt16?
-    private(set) var snapLength: UInt32 = 0
-    private(set) var timeResolution: UInt8?
-    private(set) var packets: [Packet] = []
+    public private(set) var program = ""
+    public private(set) var interfaces: [Interface] = []
+    public private(set) var packets: [Packet] = []
 
-    init(_ file: [UInt8]) throws {
+    public init(_ file: [UInt8]) throws {
         guard Self.word(file, 0) == 0x0a0d_0d0a else { throw Broken("no section header") }
         guard Self.word(file, 8) == 0x1a2b_3c4d else { throw Broken("byte order") }
         var place = 0
@@ -34,7 +47,7 @@ struct Pcapng {
             let body = Array(file[place + 8..<place + length - 4])
             switch Self.word(file, place) {
             case 0x0a0d_0d0a where place == 0: try section(body)
-            case 1 where linkType == nil: try interface(body)
+            case 1: try interface(body)
             case 6: try packet(body)
             case let type: throw Broken("block of type \(type)")
             }
@@ -50,15 +63,18 @@ struct Pcapng {
     }
 
     private mutating func interface(_ body: [UInt8]) throws {
-        linkType = Self.half(body, 0)
-        snapLength = Self.word(body, 4)
-        for (code, value) in try Self.options(body, from: 8) where code == 9 {
-            timeResolution = value.first
+        var interface = Interface(
+            linkType: Self.half(body, 0), snapLength: Self.word(body, 4))
+        for (code, value) in try Self.options(body, from: 8) {
+            if code == 2 { interface.name = String(decoding: value, as: UTF8.self) }
+            if code == 9 { interface.timeResolution = value.first }
         }
+        interfaces.append(interface)
     }
 
     private mutating func packet(_ body: [UInt8]) throws {
-        guard body.count >= 20, Self.word(body, 0) == 0 else { throw Broken("interface") }
+        let interface = Int(Self.word(body, 0))
+        guard body.count >= 20, interface < interfaces.count else { throw Broken("interface") }
         let time = UInt64(Self.word(body, 4)) << 32 | UInt64(Self.word(body, 8))
         let count = Int(Self.word(body, 12))
         guard Self.word(body, 16) == UInt32(count), 20 + count <= body.count else {
@@ -70,7 +86,9 @@ struct Pcapng {
             direction = Self.word(value, 0)
         }
         let bytes = Array(body[20..<20 + count])
-        packets.append(Packet(time: time, bytes: bytes, direction: direction))
+        packets.append(
+            Packet(
+                time: time, bytes: bytes, direction: direction, interface: interface))
     }
 
     private static func options(_ body: [UInt8], from start: Int) throws -> [(UInt16, [UInt8])] {

@@ -1,5 +1,4 @@
 import Foundation
-import Testing
 
 private func withAddress<R>(
     _ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> R
@@ -17,23 +16,23 @@ private func withAddress<R>(
 }
 
 /// A listening socket of somebody who knows nothing of Ringway's locks.
-final class StrangersListener {
-    let descriptor: Int32
+public final class StrangersListener {
+    public let descriptor: Int32
 
-    init(_ path: String) throws {
+    public init(_ path: String) throws {
         descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
         let bound = unsafe withAddress(path) { unsafe bind(descriptor, $0, $1) }
         guard bound == 0, listen(descriptor, 4) == 0 else { throw Failure("no socket at \(path)") }
     }
 
-    func close() { _ = Foundation.close(descriptor) }
+    public func close() { _ = Foundation.close(descriptor) }
 }
 
 /// A service supervisor's notification socket.
-final class DatagramSocket {
+public final class DatagramSocket {
     private let descriptor: Int32
 
-    init(_ path: String) throws {
+    public init(_ path: String) throws {
         descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
         let bound = unsafe withAddress(path) { unsafe bind(descriptor, $0, $1) }
         guard bound == 0 else { throw Failure("no socket at \(path)") }
@@ -41,9 +40,9 @@ final class DatagramSocket {
 
     deinit { close(descriptor) }
 
-    func duplicate() -> Int32 { dup(descriptor) }
+    public func duplicate() -> Int32 { dup(descriptor) }
 
-    func receive(seconds: Int32) throws -> String {
+    public func receive(seconds: Int32) throws -> String {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         guard unsafe poll(&entry, 1, seconds * 1000) == 1 else {
             throw Failure("no datagram in \(seconds) s")

@@ -1,6 +1,22 @@
 import Glibc
 import Host
 
+/// An IPv4 datagram socket of the host's.
+public final class HostSocket {
+    public let descriptor: OwnedFD
+
+    public init(port: UInt16) throws { descriptor = try OwnedFD.datagrams(Ends.host, port) }
+
+    public func receive() -> [UInt8]? {
+        waits(for: descriptor.raw) ? descriptor.receiveDatagram() : nil
+    }
+
+    /// - Parameter segment: bytes of each datagram that the kernel is to make of it.
+    public func send(_ bytes: [UInt8], to port: UInt16, segment: Int32? = nil) -> Bool {
+        descriptor.sendDatagram(bytes, Ends.guest, port, segment) == bytes.count
+    }
+}
+
 // The C library's sockets, for the host's side of a link.
 extension OwnedFD {
     static func datagrams(_ address: [UInt8], _ port: UInt16) throws(SystemError) -> OwnedFD {
@@ -32,7 +48,7 @@ extension OwnedFD {
     }
 
     /// Has the kernel keep as little as it can of what is sent.
-    borrowing func keepLittle() {
+    public borrowing func keepLittle() {
         var bytes: Int32 = 1
         _ = unsafe setsockopt(raw, SOL_SOCKET, SO_SNDBUF, &bytes, 4)
     }

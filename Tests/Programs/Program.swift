@@ -1,15 +1,14 @@
 import Foundation
-import Testing
 
-/// The built ringway-blk, run as a user runs it.
-final class Program: Sendable {
-    struct Ended: Sendable {
-        let status: Int32
-        let output: String
-        let errors: String
+/// A built program, run as a user runs it.
+public final class Program: Sendable {
+    public struct Ended: Sendable {
+        public let status: Int32
+        public let output: String
+        public let errors: String
 
         /// The lines of standard error.
-        var errorLines: [Substring] { errors.split(separator: "\n") }
+        public var errorLines: [Substring] { errors.split(separator: "\n") }
     }
 
     private let process: Process
@@ -20,22 +19,26 @@ final class Program: Sendable {
     private let changed = DispatchSemaphore(value: 0)
 
     /// Beside the test bundle, where the package manager puts all it builds.
-    static var path: String {
+    private static func path(_ name: String) -> String {
         let bundle = URL(fileURLWithPath: CommandLine.arguments[0])
         let folder = bundle.deletingLastPathComponent()
         for place in [folder, Bundle.main.bundleURL] {
-            let candidate = place.appendingPathComponent("ringway-blk").path
+            let candidate = place.appendingPathComponent(name).path
             if FileManager.default.isExecutableFile(atPath: candidate) { return candidate }
         }
-        fatalError("ringway-blk is not beside \(bundle.path): build the package first")
+        fatalError("\(name) is not beside \(bundle.path): build the package first")
     }
 
     /// - Parameters:
+    ///   - name: one of the package's executables.
     ///   - command: a shell command that runs the program as "$@", where it needs one around it.
     ///   - input: the program's standard input.
-    init(_ arguments: [String], shell command: String? = nil, input: FileHandle? = nil) throws {
+    public init(
+        _ name: String, _ arguments: [String], shell command: String? = nil,
+        input: FileHandle? = nil
+    ) throws {
         process = Process()
-        let words = [Self.path] + arguments
+        let words = [Self.path(name)] + arguments
         if let command {
             process.executableURL = URL(fileURLWithPath: "/bin/sh")
             process.arguments = ["-c", command, "sh"] + words
@@ -53,7 +56,7 @@ final class Program: Sendable {
         collect(errors.fileHandleForReading) { $0.errors += $1 }
     }
 
-    var identifier: Int32 { process.processIdentifier }
+    public var identifier: Int32 { process.processIdentifier }
 
     private func collect(
         _ handle: FileHandle,
@@ -71,7 +74,7 @@ final class Program: Sendable {
     }
 
     /// Waits until the program has printed `text`, on either stream.
-    func waitFor(_ text: String, seconds: Double = 20) throws {
+    public func waitFor(_ text: String, seconds: Double = 20) throws {
         let deadline = DispatchTime.now() + seconds
         while true {
             let (output, errors) = lock.withLock { unsafe printed }
@@ -83,7 +86,7 @@ final class Program: Sendable {
     }
 
     /// Waits for the program's end.
-    func end() -> Ended {
+    public func end() -> Ended {
         process.waitUntilExit()
         readers.wait()
         let (output, errors) = lock.withLock { unsafe printed }
@@ -91,46 +94,48 @@ final class Program: Sendable {
     }
 
     /// Asks the program to end, and says how long that took in seconds.
-    func terminate() -> (Ended, seconds: Double) {
+    public func terminate() -> (Ended, seconds: Double) {
         let start = DispatchTime.now().uptimeNanoseconds
         process.terminate()
         let ended = end()
         return (ended, Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9)
     }
 
-    func kill() -> Ended {
+    public func kill() -> Ended {
         Foundation.kill(process.processIdentifier, SIGKILL)
         return end()
     }
-
-    /// Runs the program to its end.
-    static func run(_ arguments: [String], shell command: String? = nil) throws -> Ended {
-        try Program(arguments, shell: command).end()
-    }
 }
 
-struct Failure: Error, CustomStringConvertible {
-    let description: String
-    init(_ description: String) { self.description = description }
+public struct Failure: Error, CustomStringConvertible {
+    public let description: String
+    public init(_ description: String) { self.description = description }
 }
 
 /// A folder of the test's own, removed with it.
-final class Folder: Sendable {
-    let path: String
+public final class Folder: Sendable {
+    public let path: String
 
-    init(in parent: String = NSTemporaryDirectory()) throws {
+    public init(in parent: String = NSTemporaryDirectory()) throws {
         path = parent + "/ringway-" + UUID().uuidString.prefix(8)
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     }
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
-    subscript(name: String) -> String { path + "/" + name }
+    public subscript(name: String) -> String { path + "/" + name }
+
+    /// What a file holds.
+    public func bytes(_ name: String) throws -> [UInt8] {
+        [UInt8](try Data(contentsOf: URL(fileURLWithPath: self[name])))
+    }
 
     /// A sparse file of `bytes` bytes.
-    func disk(_ name: String = "disk.img", bytes: UInt64 = 1 << 20) throws -> String {
+    public func disk(_ name: String = "disk.img", bytes: UInt64 = 1 << 20) throws -> String {
         _ = FileManager.default.createFile(atPath: self[name], contents: nil)
-        let handle = try #require(FileHandle(forWritingAtPath: self[name]))
+        guard let handle = FileHandle(forWritingAtPath: self[name]) else {
+            throw Failure("\(self[name]) can't be made")
+        }
         try handle.truncate(atOffset: bytes)
         try handle.close()
         return self[name]
