@@ -86,7 +86,11 @@ let package = Package(
             ]),
         // Beside: the other end of the socket and of the ring. It shares nothing with the rooms above Host.
         room("VhostUserFrontend", ["Host", "VirtioSpec"]),
+        // What several of the tests share.
         .target(name: "Randomness", path: "Tests/Randomness", swiftSettings: strict),
+        .target(
+            name: "HostNetwork", dependencies: ["CLinux", "Host"], path: "Tests/HostNetwork",
+            swiftSettings: strict),
         tests("GuestMemoryTests", ["GuestMemory", "Host", "VirtioSpec", "Randomness"]),
         tests(
             "VirtqueueTests",
@@ -96,14 +100,17 @@ let package = Package(
             [
                 "VhostUserServer", "BlockStores", "EthernetSwitch", "NetPorts", "VirtioBlock",
                 "VirtioNet", "VhostUserFrontend", "Host", "VirtioSpec", "ringway-blk", logging,
-                "Randomness",
+                "HostNetwork", "Randomness",
             ]),
         tests("VhostUserProtocolTests", ["VhostUserProtocol", "VirtioSpec", "Randomness"]),
         tests("BlockStoresTests", ["BlockStores", "Host"]),
         tests("VirtioNetTests", ["VirtioNet", "Host", "VirtioSpec", "Randomness"]),
         tests(
             "NetPortsTests",
-            ["NetPorts", "VirtioNet", "Host", "CLinux", "VirtioSpec", "Randomness"]),
+            [
+                "NetPorts", "VirtioNet", "Host", "CLinux", "VirtioSpec", "HostNetwork",
+                "Randomness",
+            ]),
         tests("EthernetSwitchTests", ["EthernetSwitch", "VirtioNet", "VirtioSpec", "Randomness"]),
         tests("RingwayBlkTests", ["ringway-blk", "VhostUserFrontend", "Host", "VirtioSpec"]),
         tests(

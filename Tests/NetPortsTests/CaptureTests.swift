@@ -1,4 +1,5 @@
 import Host
+import HostNetwork
 import NetPorts
 import Randomness
 import Testing

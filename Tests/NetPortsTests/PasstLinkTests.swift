@@ -1,4 +1,5 @@
 import Host
+import HostNetwork
 import NetPorts
 import Randomness
 import Synchronization
@@ -31,7 +32,7 @@ struct PasstEnd: ~Copyable {
     }
 
     /// Waits for something to take; false where nothing comes.
-    func waits() -> Bool { NetPortsTests.waits(for: socket.descriptor.raw) }
+    func waits() -> Bool { HostNetwork.waits(for: socket.descriptor.raw) }
 
     /// Sends what fits; returns how many bytes that was.
     mutating func give(_ bytes: ArraySlice<UInt8>) throws -> Int {

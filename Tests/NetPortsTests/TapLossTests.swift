@@ -1,4 +1,5 @@
 import Host
+import HostNetwork
 import NetPorts
 import Testing
 import VirtioNet

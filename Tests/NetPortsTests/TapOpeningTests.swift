@@ -1,5 +1,6 @@
 import CLinux
 import Host
+import HostNetwork
 import NetPorts
 import Testing
 
