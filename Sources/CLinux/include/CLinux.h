@@ -81,7 +81,8 @@ static inline ssize_t clinux_send(int socket, const void *bytes, size_t count,
         header->cmsg_len = CMSG_LEN(length);
         memcpy(CMSG_DATA(header), descriptors, length);
     }
-    ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+    // Whoever has the same socket may have made it blocking.
+    ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     return sent < 0 ? -errno : sent;
 }
 
@@ -127,6 +128,31 @@ static inline int clinux_connect(int fd, const struct sockaddr_un *address, sock
 
 static inline int clinux_bind(int fd, const struct sockaddr_un *address, socklen_t length) {
     return bind(fd, (const struct sockaddr *)address, length) < 0 ? -errno : 0;
+}
+
+// The address of a socket, or of its peer. Returns its bytes, or -errno.
+static inline ssize_t clinux_socket_name(int fd, int peer, void *bytes, size_t capacity) {
+    socklen_t length = (socklen_t)capacity;
+    int result = peer ? getpeername(fd, (struct sockaddr *)bytes, &length)
+                      : getsockname(fd, (struct sockaddr *)bytes, &length);
+    if (result < 0) return -errno;
+    return length < capacity ? (ssize_t)length : (ssize_t)capacity;
+}
+
+// Gives a Unix socket that has no address one of the kernel's choice.
+static inline int clinux_name_socket(int fd) {
+    sa_family_t family = AF_UNIX;
+    return bind(fd, (const struct sockaddr *)&family, sizeof family) < 0 ? -errno : 0;
+}
+
+static inline int clinux_is_connected_stream(int fd) {
+    int domain = 0, type = 0;
+    socklen_t length = sizeof domain;
+    struct sockaddr_un peer;
+    socklen_t peer_length = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX &&
+           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM &&
+           getpeername(fd, (struct sockaddr *)&peer, &peer_length) == 0;
 }
 
 static inline ssize_t clinux_send_to(int fd, const void *bytes, size_t count,

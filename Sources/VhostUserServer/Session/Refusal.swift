@@ -20,6 +20,7 @@ enum Refusal: Error, Equatable {
     case descriptorMissing
     case descriptorUnexpected
     case descriptorKind
+    case backendSocket
     case configuration(offset: UInt32, count: Int)
     case announcement
     case mtu(UInt64)
@@ -54,6 +55,9 @@ extension Refusal: CustomStringConvertible {
             "protocol features that were not offered: 0x\(String(features.rawValue, radix: 16))"
         case .descriptorMissing: "a descriptor is announced and none came"
         case .descriptorKind: "a descriptor that carries no events, no eventfd, pipe or socket"
+        case .backendSocket:
+            "a descriptor for back-end messages that is no connected stream socket, or this very"
+                + " connection"
         case .descriptorUnexpected: "a descriptor came though none is announced"
         case .configuration(let offset, let count):
             "no writable configuration field of \(count) bytes at offset \(offset)"
