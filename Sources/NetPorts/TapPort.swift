@@ -17,7 +17,9 @@ public final class TapPort: Sendable {
     public let gives: NetOffloads
     private let queues: Table<TapQueue>
     private let origin: Origin
-    private let settings: Mutex<Settings>
+    private let settings: Locked<Settings>
+    /// Nil for a device handed in, whose namespace may not be ours, or where it can't be had.
+    private let watch: InterfaceWatch?
     private let isGone = Atomic<Bool>(false)
 
     private enum Origin { case made, found, handedIn }
@@ -71,7 +73,8 @@ public final class TapPort: Sendable {
         takes = gives.union([.checksum, .tcp4, .tcp6, .ecn])
         self.queues = queues
         self.origin = origin
-        self.settings = Mutex(settings)
+        watch = origin == .handedIn ? nil : try? InterfaceWatch()
+        self.settings = Locked(settings)
     }
 
     public var queueCount: Int { queues.count }
@@ -118,6 +121,12 @@ extension TapPort {
 
     /// Bytes of the largest packet, without its Ethernet header; nil where that can't be seen.
     public var mtu: Int? { origin == .handedIn ? nil : try? Interface.mtu(name) }
+
+    /// Readable after `isUp` may have changed; nil where that can't be seen.
+    public var watchDescriptor: Int32? { watch?.descriptor.raw }
+
+    /// Forgets the changes so far: `isUp` is asked for next.
+    public func drainWatch() { watch?.drain() }
 
     /// Sets the interface's MTU. False where that is not permitted, and for a device handed in.
     public func setMTU(_ bytes: Int) -> Bool {

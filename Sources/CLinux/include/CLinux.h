@@ -20,6 +20,8 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <pthread.h>
 #include <pwd.h>
@@ -315,6 +317,25 @@ static inline int clinux_carries_events(int fd) {
     if (flags < 0 || (flags & O_PATH) || fstat(fd, &status) < 0) return 0;
     mode_t type = status.st_mode & S_IFMT;
     return type == 0 || type == S_IFIFO;
+}
+
+// A socket that is readable after a change to a network interface of the thread's namespace, or
+// -errno.
+static inline int clinux_watch_interfaces(void) {
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+    if (fd < 0) return -errno;
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
+    int code = errno;
+    close(fd);
+    return -code;
+}
+
+// Takes every message that is there, and the word that some were lost, of a socket of our own.
+static inline void clinux_drain(int fd) {
+    char bytes[64];
+    while (recv(fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_TRUNC) >= 0 || errno == ENOBUFS ||
+           errno == EINTR) continue;
 }
 
 static inline int clinux_open(const char *path, int flags, mode_t mode) {

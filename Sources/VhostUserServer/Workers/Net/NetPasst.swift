@@ -32,6 +32,7 @@ extension RunningQueue where Engine == NetEngine {
             if let loss = link.loss, loss != .notYet { sayLost(loss, logger) }
             engine.wait = .link
         }
+        setLink(isUp: link.isConnected)
         engine.passtDescriptor = link.descriptor
         engine.passt = .some(link)
         finish(result, logger)
