@@ -27,7 +27,13 @@ public final class TapPort: Sendable {
     private struct Settings {
         var headerBytes = NetLayout.headerBytes
         var offloads: TapOffloads = []
+        /// Which queues the kernel has attached, and which are to be, as far as they are in use.
         var isAttached: [Bool]
+        var isWanted: [Bool]
+        /// How many queues are in use, the first ones.
+        var inUse: Int
+        /// What was asked for; a device that is made again is to have it again.
+        var mtu: Int?
     }
 
     /// Joins the TAP `name`, or makes it where there is none, and sets it up where that is permitted.
@@ -62,7 +68,8 @@ public final class TapPort: Sendable {
     private init(
         _ queues: consuming Table<TapQueue>, _ origin: Origin, _ name: String
     ) throws(PortFault) {
-        let settings = Settings(isAttached: [Bool](repeating: true, count: queues.count))
+        let all = [Bool](repeating: true, count: queues.count)
+        let settings = Settings(isAttached: all, isWanted: all, inUse: all.count)
         do throws(SystemError) {
             self.name = try queues[0].facts().name
             gives = Self.known(queues[0])
@@ -162,13 +169,33 @@ extension TapPort {
     @discardableResult
     public func detach(_ queue: Int) -> Bool { set(queue, isAttached: false) }
 
+    /// Lets the device give packets to the first `count` queues alone, of those that are attached, and
+    /// of the others to the first.
+    public func limit(to count: Int) {
+        settings.withLock { settings in
+            guard settings.inUse != count else { return }
+            settings.inUse = count
+            for queue in 1..<max(1, queues.count) { _ = settle(queue, &settings) }
+        }
+    }
+
     private func set(_ queue: Int, isAttached: Bool) -> Bool {
         settings.withLock { settings in
-            if settings.isAttached[queue] == isAttached { return true }
-            guard (try? queues[queue].setAttached(isAttached)) != nil else { return false }
-            settings.isAttached[queue] = isAttached
-            return true
+            let before = settings.isWanted[queue]
+            settings.isWanted[queue] = isAttached
+            if settle(queue, &settings) { return true }
+            settings.isWanted[queue] = before
+            return false
         }
+    }
+
+    /// Makes the kernel's state what is wanted. False where it will not have it.
+    private func settle(_ queue: Int, _ settings: inout Settings) -> Bool {
+        let isAttached = settings.isWanted[queue] && queue < settings.inUse
+        if settings.isAttached[queue] == isAttached { return true }
+        guard (try? queues[queue].setAttached(isAttached)) != nil else { return false }
+        settings.isAttached[queue] = isAttached
+        return true
     }
 
     /// Opens the device once more after it was lost: makes it again if we made it, or joins it if it

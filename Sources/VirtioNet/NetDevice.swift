@@ -61,11 +61,14 @@ public final class NetDevice: VirtioDevice {
     @inlinable public var activePairs: Int { activePairsNow.load(ordering: .relaxed) }
     public var pairCount: Int { options.pairs }
 
+    /// Whether the driver wants every packet.
+    @inlinable public var receivesAll: Bool { filter.isOpen.load(ordering: .relaxed) }
+
     /// Whether the driver wants the packets for `destination`, in `vlan`, or without a tag where that
     /// is nil. All, until it has said something else.
     @inlinable
     public func receives(_ destination: MACAddress, vlan: UInt16?) -> Bool {
-        filter.isOpen.load(ordering: .relaxed) || isWanted(destination, vlan)
+        receivesAll || isWanted(destination, vlan)
     }
 
     @usableFromInline

@@ -81,9 +81,15 @@ public struct NetEngine: QueueEngine, ~Copyable {
             link.attach(place.device)
         }
         if case .switch(let link) = link, uplinkMemory != nil { link.attach(place.device) }
-        if case .tap(let tap) = link {
-            tap.use(headerBytes: shape.headerBytes, guestTakes: net.guestTakes)
-        }
+        if role == .control { net.isControlQueueRunning = true }
+        setPort()
+    }
+
+    /// Has the port do as the driver has said, what only the port can do.
+    func setPort() {
+        guard case .tap(let tap) = link else { return }
+        tap.use(headerBytes: shape.headerBytes, guestTakes: net.guestTakes)
+        tap.limit(to: net.activePairs)
     }
 
     private static func uplinkMemory(
@@ -106,6 +112,10 @@ public struct NetEngine: QueueEngine, ~Copyable {
 
     deinit {
         attach(false)
+        if role == .control {
+            net.isControlQueueRunning = false
+            setPort()
+        }
         if case .switch(let link) = link, role == .receive(pair: 0) || uplinkMemory != nil {
             link.detach(port)
         }
@@ -117,6 +127,11 @@ public struct NetEngine: QueueEngine, ~Copyable {
             pair < tap.queueCount
         else { return }
         if isWanted { tap.attach(pair) } else { tap.detach(pair) }
+    }
+
+    /// Whether its pair is one that the driver uses.
+    var isActive: Bool {
+        if case .receive(let pair) = role { pair < net.activePairs } else { true }
     }
 
     /// Nothing is kept from one breath to the next.

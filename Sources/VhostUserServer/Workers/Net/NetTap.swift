@@ -96,6 +96,16 @@ extension DeviceQueue where Self: ~Copyable {
                     engine.wait = .link
                     break
                 }
+                guard
+                    engine.net.receivesAll
+                        || engine.net.receives(
+                            engine.scratch.gathered.frameHead(at: engine.shape.headerBytes))
+                else {
+                    putBack(&engine.scratch.held, chains)
+                    engine.counters.dropped &+= 1
+                    result.count += 1
+                    continue
+                }
                 engine.capture?.record(
                     engine.scratch.gathered, from: engine.shape.headerBytes, upTo: got,
                     .intoGuest)
