@@ -28,8 +28,19 @@ public protocol VirtioDevice: Sendable {
     var protocolFeaturesWithheld: ProtocolFeatures { get }
     /// NET_SET_MTU: false where that MTU can't be.
     func setMTU(_ mtu: UInt64) -> Bool
-    /// SEND_RARP: the guest's address, to be announced to its network. False where there is none.
-    func announce(mac: UInt64) -> Bool
+    /// SEND_RARP: the guest's address, its first byte lowest, to be announced to its network.
+    /// - Parameter canTell: whether the driver hears it when the configuration space has changed.
+    func announce(mac: UInt64, canTell: Bool) -> Announcement
+}
+
+/// Who announces a guest to its network.
+public enum Announcement: Equatable, Sendable {
+    /// Nobody: there is no network, or that is no station's address.
+    case refused
+    /// The driver, as soon as it hears that the configuration space has changed.
+    case byDriver
+    /// The queue of this number: at its start, or when it is told to.
+    case byQueue(Int)
 }
 
 extension VirtioDevice {
@@ -38,5 +49,5 @@ extension VirtioDevice {
     public var protocolFeatures: ProtocolFeatures { [] }
     public var protocolFeaturesWithheld: ProtocolFeatures { [] }
     public func setMTU(_ mtu: UInt64) -> Bool { false }
-    public func announce(mac: UInt64) -> Bool { false }
+    public func announce(mac: UInt64, canTell: Bool) -> Announcement { .refused }
 }

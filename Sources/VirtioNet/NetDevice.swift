@@ -22,6 +22,8 @@ public final class NetDevice: VirtioDevice {
     private let allowed = Atomic<UInt64>(NetDevice.everyOffload)
     /// What the command for pairs has said; 0 before it.
     private let pairsWanted = Atomic<Int>(0)
+    /// The address that is to be announced for the driver; 0 for none.
+    let unannounced = Atomic<UInt64>(0)
     private let isControlRunning = Atomic<Bool>(false)
     @usableFromInline let filter: ReceiveFilter
 
@@ -153,6 +155,7 @@ public final class NetDevice: VirtioDevice {
             accepted.store(0, ordering: .relaxed)
             allowed.store(Self.everyOffload, ordering: .relaxed)
             pairsWanted.store(0, ordering: .relaxed)
+            unannounced.store(0, ordering: .relaxed)
             status.bitwiseAnd(~NetStatus.announce, ordering: .relaxed)
             filter.reset(own: options.mac)
             refresh()

@@ -61,7 +61,8 @@ extension Refusal: CustomStringConvertible {
         case .descriptorUnexpected: "a descriptor came though none is announced"
         case .configuration(let offset, let count):
             "no writable configuration field of \(count) bytes at offset \(offset)"
-        case .announcement: "an address to announce, of a device that has no network"
+        case .announcement:
+            "an address to announce that is no station's, or of a device without network"
         case .mtu(let mtu): "an MTU of \(mtu), of a device that can't have it (see --mtu)"
         case .worker(let error): "a worker could not start: \(error)"
         case .interrupted: "this process is ending"

@@ -143,8 +143,7 @@ final class Session {
         case .getProtocolFeatures: return .number(protocolFeaturesOffered.rawValue)
         case .setProtocolFeatures(let features): try setProtocolFeatures(features)
         case .getQueueCount: return .number(UInt64(device.queueNumber))
-        case .sendRARP(let mac):
-            guard device.announce(mac: mac) else { throw .announcement }
+        case .sendRARP(let mac): try announce(mac)
         case .netSetMTU(let mtu):
             guard device.setMTU(mtu) else { throw .mtu(mtu) }
         case .setBackendRequestFD: try setBackendRequestFD(&descriptors)

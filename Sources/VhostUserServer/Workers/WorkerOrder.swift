@@ -40,6 +40,8 @@ enum QueueOrder: ~Copyable, Sendable {
     case setCall(Notification?)
     case setError(Notification?)
     case enable(Bool)
+    /// Announce the guest to its network, if the device has that to be done.
+    case announce
 }
 
 /// What the control plane asks of a worker, one thing at a time.
