@@ -22,6 +22,9 @@ public protocol VirtioDevice: Sendable {
     func accept(_ features: Features)
     /// Back to the state before any driver.
     func reset()
+    /// The driver has let go of the device. As `reset`, but what a driver does not say again that was
+    /// only halted, as with its VMM, and would be wrong to rely on, stays.
+    func driverLeft()
     /// Protocol features that this kind of device adds to the session's.
     var protocolFeatures: ProtocolFeatures { get }
     /// Protocol features of the session's that it does without.

@@ -18,7 +18,7 @@ final class Session {
     var negotiated = Message.Negotiated()
     var map = GuestMap.empty
     var vrings: [Vring]
-    private var status: UInt64 = 0
+    var status: UInt64 = 0
     private var hasSaidFeatures = false
     /// A memory table or a region has come.
     var hasHadMemory = false
@@ -150,9 +150,7 @@ final class Session {
         case .getConfig(let access): return .config(configuration(access))
         case .setConfig(let access): try setConfiguration(access)
         case .resetDevice: try resetDevice()
-        // Rings are stopped by GET_VRING_BASE, even where a front-end sets a status of 0 before: so
-        // the status is only kept.
-        case .setStatus(let value): status = value
+        case .setStatus(let value): try setStatus(value)
         case .getStatus: return .number(status)
         }
         return nil
