@@ -138,6 +138,7 @@ extension TapPort {
     /// Sets the interface's MTU. False where that is not permitted, and for a device handed in.
     public func setMTU(_ bytes: Int) -> Bool {
         guard origin != .handedIn else { return false }
+        settings.withLock { $0.mtu = bytes }
         return (try? Interface.setMTU(name, bytes)) != nil
     }
 
@@ -207,6 +208,7 @@ extension TapPort {
             // A worker may have been late to say what another has seen mended since.
             if (try? queues[0].facts()) == nil { try replace(settings) }
             isGone.store(false, ordering: .relaxed)
+            if let mtu = settings.mtu { try? Interface.setMTU(name, mtu) }
         }
         try? Interface.setUp(name)
     }
