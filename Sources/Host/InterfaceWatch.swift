@@ -1,6 +1,7 @@
 import CLinux
 
-/// Hears that something about an interface of the thread's own network namespace has changed: not what.
+/// Hears that something about an interface of the thread's own network namespace has changed, and
+/// not what.
 public final class InterfaceWatch: Sendable {
     /// Readable after a change.
     public let descriptor: OwnedFD

@@ -36,8 +36,9 @@ struct MessageChannel: ~Copyable {
     /// The front-end's process, for the log.
     var peer: Int32? { socket.peer()?.process }
 
-    /// Waits for the next message, and looks after `backend` meanwhile. Exactly a header and its payload are read: another byte could
-    /// belong to a message whose descriptors would be taken for this one's.
+    /// Waits for the next message, and looks after `backend` meanwhile. Exactly a header and its
+    /// payload are read: another byte could belong to a message whose descriptors would be taken for
+    /// this one's.
     func receive(
         _ descriptors: inout ReceivedFDs, _ backend: BackendChannel
     ) throws(End) -> (MessageHeader, [UInt8]) {

@@ -7,7 +7,7 @@ import VirtioSpec
 /// What the driver sees of its link follows the port. The first pair's queue into the guest looks
 /// after that.
 extension RunningQueue where Engine == NetEngine {
-    /// Looks at the TAP where something may have changed about it: deleted or set down, its link is down.
+    /// Looks at the TAP where something may have changed about it. Deleted or set down, it is no link.
     mutating func followLink(of tap: TapPort) {
         guard engine.isLinkStale, engine.role == .receive(pair: 0) else { return }
         engine.isLinkStale = false
