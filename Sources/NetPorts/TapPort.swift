@@ -17,7 +17,9 @@ public final class TapPort: Sendable {
     public let gives: NetOffloads
     private let queues: Table<TapQueue>
     private let origin: Origin
-    private let settings: Mutex<Settings>
+    private let settings: Locked<Settings>
+    /// Nil for a device handed in, whose namespace may not be ours, or where it can't be had.
+    private let watch: InterfaceWatch?
     private let isGone = Atomic<Bool>(false)
 
     private enum Origin { case made, found, handedIn }
@@ -25,7 +27,13 @@ public final class TapPort: Sendable {
     private struct Settings {
         var headerBytes = NetLayout.headerBytes
         var offloads: TapOffloads = []
+        /// Which queues the kernel has attached, and which are to be, as far as they are in use.
         var isAttached: [Bool]
+        var isWanted: [Bool]
+        /// How many queues are in use, the first ones.
+        var inUse: Int
+        /// What was asked for; a device that is made again is to have it again.
+        var mtu: Int?
     }
 
     /// Joins the TAP `name`, or makes it where there is none, and sets it up where that is permitted.
@@ -60,7 +68,8 @@ public final class TapPort: Sendable {
     private init(
         _ queues: consuming Table<TapQueue>, _ origin: Origin, _ name: String
     ) throws(PortFault) {
-        let settings = Settings(isAttached: [Bool](repeating: true, count: queues.count))
+        let all = [Bool](repeating: true, count: queues.count)
+        let settings = Settings(isAttached: all, isWanted: all, inUse: all.count)
         do throws(SystemError) {
             self.name = try queues[0].facts().name
             gives = Self.known(queues[0])
@@ -71,7 +80,8 @@ public final class TapPort: Sendable {
         takes = gives.union([.checksum, .tcp4, .tcp6, .ecn])
         self.queues = queues
         self.origin = origin
-        self.settings = Mutex(settings)
+        watch = origin == .handedIn ? nil : try? InterfaceWatch()
+        self.settings = Locked(settings)
     }
 
     public var queueCount: Int { queues.count }
@@ -119,9 +129,16 @@ extension TapPort {
     /// Bytes of the largest packet, without its Ethernet header; nil where that can't be seen.
     public var mtu: Int? { origin == .handedIn ? nil : try? Interface.mtu(name) }
 
+    /// Readable after `isUp` may have changed; nil where that can't be seen.
+    public var watchDescriptor: Int32? { watch?.descriptor.raw }
+
+    /// Forgets the changes so far: `isUp` is asked for next.
+    public func drainWatch() { watch?.drain() }
+
     /// Sets the interface's MTU. False where that is not permitted, and for a device handed in.
     public func setMTU(_ bytes: Int) -> Bool {
         guard origin != .handedIn else { return false }
+        settings.withLock { $0.mtu = bytes }
         return (try? Interface.setMTU(name, bytes)) != nil
     }
 
@@ -153,18 +170,39 @@ extension TapPort {
     @discardableResult
     public func detach(_ queue: Int) -> Bool { set(queue, isAttached: false) }
 
+    /// Lets the device give packets to the first `count` queues alone, of those that are attached, and
+    /// of the others to the first.
+    public func limit(to count: Int) {
+        settings.withLock { settings in
+            guard settings.inUse != count else { return }
+            settings.inUse = count
+            for queue in 1..<max(1, queues.count) { _ = settle(queue, &settings) }
+        }
+    }
+
     private func set(_ queue: Int, isAttached: Bool) -> Bool {
         settings.withLock { settings in
-            if settings.isAttached[queue] == isAttached { return true }
-            do throws(SystemError) { try queues[queue].setAttached(isAttached) } catch {
-                guard Self.meansGone(error.code) else { return false }
-                isGone.store(true, ordering: .relaxed)
-                settings.isAttached[queue] = isAttached
-                return false
-            }
-            settings.isAttached[queue] = isAttached
-            return true
+            let before = settings.isWanted[queue]
+            settings.isWanted[queue] = isAttached
+            if settle(queue, &settings) { return true }
+            // What is wanted while the device is away holds when it is back.
+            if !isLost { settings.isWanted[queue] = before }
+            return false
         }
+    }
+
+    /// Makes the kernel's state what is wanted. False where it will not have it.
+    private func settle(_ queue: Int, _ settings: inout Settings) -> Bool {
+        let isAttached = settings.isWanted[queue] && queue < settings.inUse
+        if settings.isAttached[queue] == isAttached { return true }
+        do throws(SystemError) { try queues[queue].setAttached(isAttached) } catch {
+            guard Self.meansGone(error.code) else { return false }
+            isGone.store(true, ordering: .relaxed)
+            settings.isAttached[queue] = isAttached
+            return false
+        }
+        settings.isAttached[queue] = isAttached
+        return true
     }
 
     /// Opens the device once more after it was lost: makes it again if we made it, or joins it if it
@@ -176,6 +214,7 @@ extension TapPort {
             // A worker may have been late to say what another has seen mended since.
             if (try? queues[0].facts()) == nil { try replace(settings) }
             isGone.store(false, ordering: .relaxed)
+            if let mtu = settings.mtu { try? Interface.setMTU(name, mtu) }
         }
         try? Interface.setUp(name)
     }

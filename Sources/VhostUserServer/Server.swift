@@ -64,6 +64,9 @@ public struct Server: ~Copyable, Sendable {
             endsOnDisconnect: endsOnDisconnect, logger: logger)
     }
 
+    /// By which anybody says that the device's configuration space has changed.
+    public var changes: ConfigurationSignal { workers.changes }
+
     /// Milliseconds that workers have to finish what is in flight when the process is to end.
     static var farewellMilliseconds: Int { 700 }
     private static var retryMilliseconds: Int32 { 1000 }
@@ -129,10 +132,11 @@ public struct Server: ~Copyable, Sendable {
 
     /// Serves one front-end. Returns false when the process is to end.
     private func serve(_ socket: consuming UnixSocket) -> Bool {
+        let backend = BackendChannel(workers.changes, beside: socket, logger)
         let channel = MessageChannel(
             socket, termination: termination.raw, trouble: workers.trouble)
         logger.info("front-end connected\(channel.peer.map { " (pid \($0))" } ?? "")")
-        let session = Session(workers, termination: termination.raw, logger)
+        let session = Session(workers, backend, termination: termination.raw, logger)
         switch session.serve(channel) {
         case .terminated: return false
         case .disconnected: logger.info("front-end disconnected")

@@ -119,6 +119,7 @@ final class WorkerPool: Sendable {
 struct DeviceWorkers {
     let device: any VirtioDevice
     let trouble: Trouble
+    let changes: ConfigurationSignal
     private let pool: WorkerPool
     /// Which of the pool's devices it is.
     private let number: Int
@@ -130,6 +131,7 @@ struct DeviceWorkers {
         self.number = number
         self.pool = pool
         trouble = try Trouble()
+        changes = try ConfigurationSignal()
     }
 
     func ask(

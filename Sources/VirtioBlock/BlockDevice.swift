@@ -82,6 +82,10 @@ public final class BlockDevice: VirtioDevice {
         writeback.store(options.cache != .writethrough, ordering: .relaxed)
     }
 
+    /// A driver that has turned the write cache off goes on without flushing, and some VMMs set the
+    /// status back when they only halt it: so the cache stays as it is.
+    public func driverLeft() { accepted.store(0, ordering: .relaxed) }
+
     /// The rules that hold now; a worker asks once per breath.
     public var rules: BlockRules {
         BlockRules(

@@ -22,14 +22,28 @@ public protocol VirtioDevice: Sendable {
     func accept(_ features: Features)
     /// Back to the state before any driver.
     func reset()
+    /// The driver has let go of the device. As `reset`, but what a driver does not say again that was
+    /// only halted, as with its VMM, and would be wrong to rely on, stays.
+    func driverLeft()
     /// Protocol features that this kind of device adds to the session's.
     var protocolFeatures: ProtocolFeatures { get }
     /// Protocol features of the session's that it does without.
     var protocolFeaturesWithheld: ProtocolFeatures { get }
     /// NET_SET_MTU: false where that MTU can't be.
     func setMTU(_ mtu: UInt64) -> Bool
-    /// SEND_RARP: the guest's address, to be announced to its network. False where there is none.
-    func announce(mac: UInt64) -> Bool
+    /// SEND_RARP: the guest's address, its first byte lowest, to be announced to its network.
+    /// - Parameter canTell: whether the driver hears it when the configuration space has changed.
+    func announce(mac: UInt64, canTell: Bool) -> Announcement
+}
+
+/// Who announces a guest to its network.
+public enum Announcement: Equatable, Sendable {
+    /// Nobody: there is no network, or that is no station's address.
+    case refused
+    /// The driver, as soon as it hears that the configuration space has changed.
+    case byDriver
+    /// The queue of this number: at its start, or when it is told to.
+    case byQueue(Int)
 }
 
 extension VirtioDevice {
@@ -38,5 +52,5 @@ extension VirtioDevice {
     public var protocolFeatures: ProtocolFeatures { [] }
     public var protocolFeaturesWithheld: ProtocolFeatures { [] }
     public func setMTU(_ mtu: UInt64) -> Bool { false }
-    public func announce(mac: UInt64) -> Bool { false }
+    public func announce(mac: UInt64, canTell: Bool) -> Announcement { .refused }
 }

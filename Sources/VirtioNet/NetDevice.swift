@@ -22,6 +22,8 @@ public final class NetDevice: VirtioDevice {
     private let allowed = Atomic<UInt64>(NetDevice.everyOffload)
     /// What the command for pairs has said; 0 before it.
     private let pairsWanted = Atomic<Int>(0)
+    /// The address that is to be announced for the driver; 0 for none.
+    let unannounced = Atomic<UInt64>(0)
     private let isControlRunning = Atomic<Bool>(false)
     @usableFromInline let filter: ReceiveFilter
 
@@ -61,11 +63,14 @@ public final class NetDevice: VirtioDevice {
     @inlinable public var activePairs: Int { activePairsNow.load(ordering: .relaxed) }
     public var pairCount: Int { options.pairs }
 
+    /// Whether the driver wants every packet.
+    @inlinable public var receivesAll: Bool { filter.isOpen.load(ordering: .relaxed) }
+
     /// Whether the driver wants the packets for `destination`, in `vlan`, or without a tag where that
     /// is nil. All, until it has said something else.
     @inlinable
     public func receives(_ destination: MACAddress, vlan: UInt16?) -> Bool {
-        filter.isOpen.load(ordering: .relaxed) || isWanted(destination, vlan)
+        receivesAll || isWanted(destination, vlan)
     }
 
     @usableFromInline
@@ -150,6 +155,7 @@ public final class NetDevice: VirtioDevice {
             accepted.store(0, ordering: .relaxed)
             allowed.store(Self.everyOffload, ordering: .relaxed)
             pairsWanted.store(0, ordering: .relaxed)
+            unannounced.store(0, ordering: .relaxed)
             status.bitwiseAnd(~NetStatus.announce, ordering: .relaxed)
             filter.reset(own: options.mac)
             refresh()

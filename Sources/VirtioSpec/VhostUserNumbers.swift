@@ -47,6 +47,11 @@ public enum VhostUserRequest: UInt32, CaseIterable, Sendable {
     case getVringBaseSkipDrain = 45
 }
 
+/// vhost-user's request ids, back-end to front-end, of those that Ringway sends.
+public enum VhostUserBackendRequest: UInt32, Sendable {
+    case configurationChange = 2
+}
+
 /// vhost-user's protocol feature bits.
 public struct ProtocolFeatures: OptionSet, Hashable, Sendable {
     public let rawValue: UInt64

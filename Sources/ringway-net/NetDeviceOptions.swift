@@ -70,6 +70,7 @@ struct NetDeviceOptions: ParsableArguments {
         options.takes = takes
         options.gives = gives
         options.isMergeable = mrg
+        options.hasControlQueue = true
         return options
     }
 }

@@ -57,6 +57,15 @@ struct RingwayNet: Program {
         server.run(endpoint)
     }
 
+    /// What the guest is told of the MTU holds on the host's side, too.
+    private func setMTU(of tap: TapPort) {
+        guard let mtu = network.mtu.map({ Int($0) }), tap.mtu != mtu, !tap.setMTU(mtu) else {
+            return
+        }
+        Logger(label: "ringway-net").warning(
+            "\(tap.name) keeps its MTU, for want of permission: ip link set \(tap.name) mtu \(mtu)")
+    }
+
     /// What is behind the card, and which unfinished packets it takes and gives.
     private func open(
         _ uri: PortURI
@@ -88,6 +97,7 @@ struct RingwayNet: Program {
     ) -> (NetService.Link, takes: NetOffloads, gives: NetOffloads) {
         // Until the guest runs them: the kernel would give them packets.
         for queue in 1..<max(1, tap.queueCount) { tap.detach(queue) }
+        setMTU(of: tap)
         return (.tap(tap), tap.takes, tap.gives)
     }
 }

@@ -13,6 +13,7 @@ struct TapLossTests {
         try withTap(queues: queues) { guest in
             let port = guest.port
             guest.use(headerBytes: 10, takes: .all)
+            #expect(port.setMTU(1400))
             let numbers = (0..<queues).map(port.descriptor)
             #expect(guest.findHost() != nil)
             try run("ip link delete tap0")
@@ -23,7 +24,8 @@ struct TapLossTests {
             try port.reopen()
             #expect(!port.isLost)
             #expect((0..<queues).map(port.descriptor) == numbers)
-            // Header and offloads are as they were.
+            // Header, offloads and MTU are as they were.
+            #expect(port.mtu == 1400)
             try address("tap0")
             #expect(guest.findHost(queue: queues - 1) != nil)
             let socket = try HostSocket(port: 7)

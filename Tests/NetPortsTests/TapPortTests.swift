@@ -201,4 +201,32 @@ struct TapPortTests {
             #expect(guest.receive(queue: 1, Frame.isDatagram)?.frame.last == 9)
         }
     }
+
+    @Test("A queue beyond those in use gets nothing, attached or not, until it is in use")
+    func limited() throws {
+        try withTap(queues: 2) { guest in
+            let port = guest.port
+            let mac = try #require(guest.findHost())
+            let socket = try HostSocket(port: 7)
+            let frame = Frame.datagram(to: mac, from: 9, port: 7, [1])
+            func sendBack(_ byte: UInt8) {
+                #expect(guest.send(frame, queue: 1) == .sent)
+                #expect(socket.receive() == [1])
+                #expect(socket.send([byte], to: 9))
+            }
+            port.limit(to: 1)
+            #expect(port.detach(1) && port.attach(1))
+            #expect(socket.send([7], to: 9))
+            #expect(guest.receive(queue: 0, Frame.isDatagram)?.frame.last == 7)
+            port.limit(to: 2)
+            sendBack(8)
+            #expect(guest.receive(queue: 1, Frame.isDatagram)?.frame.last == 8)
+            // What is detached stays so.
+            #expect(port.detach(1))
+            port.limit(to: 1)
+            port.limit(to: 2)
+            #expect(socket.send([9], to: 9))
+            #expect(guest.receive(queue: 0, Frame.isDatagram)?.frame.last == 9)
+        }
+    }
 }

@@ -97,6 +97,7 @@ extension BadMessage {
             BadMessage("a call unsaid", .setVringCall, Bytes.of(UInt64(0x101)), files: [.pipe]),
             BadMessage("an error unsaid", .setVringError, Bytes.of(UInt64(0x101)), files: [.pipe]),
             BadMessage("no back-end request file", .setBackendRequestFD),
+            BadMessage("a file for back-end requests", .setBackendRequestFD, files: [.memory]),
             BadMessage("a table with no file", .setMemoryTable, pair(1, 0) + region(0, 4096, 0)),
             BadMessage(
                 "a table with a file too many", .setMemoryTable, pair(1, 0) + region(0, 4096, 0),

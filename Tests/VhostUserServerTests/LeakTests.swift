@@ -64,12 +64,16 @@ struct LeakTests {
         let queues = try (0..<4).map { _ in try SplitDriverQueue(ram, size: 16) }
         let region = ram.regions[0]
         let file = region.memory.descriptor.raw
+        let sockets = try UnixSocket.pair()
         var features = Features()
         try step { features = try connection.featuresOfSplitRings() }
         try step { try connection.setProtocolFeatures(connection.protocolFeaturesOffered()) }
         try step { try connection.tell(.setOwner) }
         try step { try connection.setFeatures(features) }
-        try step { try connection.tell(.setBackendRequestFD, descriptors: [file]) }
+        try step {
+            try connection.tell(
+                .setBackendRequestFD, descriptors: [sockets.other.descriptor.raw])
+        }
         try step { try connection.setMemoryTable(ram) }
         for (index, queue) in queues.enumerated() {
             let ring = UInt32(index)

@@ -15,11 +15,29 @@ import struct Foundation.UUID
 final class NetBackend {
     let path: String
     let device: NetDevice
+    /// By which anybody says that the configuration space has changed.
+    let changes: ConfigurationSignal
     private let termination: EventFD
     private let thread: Mutex<Thread?>
 
+    private final class Running: Sendable {
+        let server: Server
+        let endpoint: Mutex<Endpoint?>
+
+        init(_ server: consuming Server, _ endpoint: consuming sending Endpoint) {
+            self.server = server
+            self.endpoint = Mutex(endpoint)
+        }
+
+        func run() {
+            if let endpoint = endpoint.withLock({ $0.take() }) { server.run(endpoint) }
+        }
+    }
+
+    /// - Parameter socket: a connection to serve, instead of those that come.
     init(
         _ link: NetService.Link, workers: WorkerOptions = WorkerOptions(),
+        capture: Capture? = nil, on socket: consuming sending UnixSocket? = nil,
         _ change: (inout NetOptions) -> Void = { _ in }
     ) throws {
         var options = NetOptions(mac: MACAddress.random())
@@ -29,27 +47,36 @@ final class NetBackend {
         let device = NetDevice(options)
         path = NSTemporaryDirectory() + "ringway-\(UUID().uuidString.prefix(8)).sock"
         termination = try EventFD()
-        let listening = try UnixListener(path: path)
-        let listener = Handed(Mutex(listening))
-        let end = try termination.descriptor.duplicate().release()
         var logger = Logger(label: "test")
         logger.logLevel =
             ProcessInfo.processInfo.environment["RINGWAY_LOG"] == nil ? .critical : .debug
-        let log = logger
-        let started = try Thread(name: "server") {
-            let server = try? Server(
-                NetEngine.self, NetService([device], link), device, workers,
-                termination: OwnedFD(adopting: end), logger: log)
-            if let listener = listener.take() { server?.run(.listener(listener)) }
+        let server = try Server(
+            NetEngine.self, NetService([device], link, capture: capture), device, workers,
+            termination: termination.descriptor.duplicate(), logger: logger)
+        changes = server.changes
+        let running: Running
+        if let socket {
+            running = Running(server, .connected(socket))
+        } else {
+            running = Running(server, .listener(try UnixListener(path: path)))
         }
+        let started = try Thread(name: "server") { running.run() }
         thread = Mutex(started)
         self.device = device
     }
 
-    deinit {
+    /// Ends the server as SIGTERM would, and waits for it.
+    func end() {
         termination.signal()
+        join()
+    }
+
+    /// Waits until the server ends by itself.
+    func join() {
         if let thread = thread.withLock({ $0.take() }) { thread.join() }
     }
+
+    deinit { end() }
 
     func driver(
         _ change: (inout NetDriver.Options) -> Void = { _ in }

@@ -20,6 +20,8 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <pthread.h>
 #include <pwd.h>
@@ -81,7 +83,8 @@ static inline ssize_t clinux_send(int socket, const void *bytes, size_t count,
         header->cmsg_len = CMSG_LEN(length);
         memcpy(CMSG_DATA(header), descriptors, length);
     }
-    ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+    // Whoever has the same socket may have made it blocking.
+    ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     return sent < 0 ? -errno : sent;
 }
 
@@ -127,6 +130,31 @@ static inline int clinux_connect(int fd, const struct sockaddr_un *address, sock
 
 static inline int clinux_bind(int fd, const struct sockaddr_un *address, socklen_t length) {
     return bind(fd, (const struct sockaddr *)address, length) < 0 ? -errno : 0;
+}
+
+// The address of a socket, or of its peer. Returns its bytes, or -errno.
+static inline ssize_t clinux_socket_name(int fd, int peer, void *bytes, size_t capacity) {
+    socklen_t length = (socklen_t)capacity;
+    int result = peer ? getpeername(fd, (struct sockaddr *)bytes, &length)
+                      : getsockname(fd, (struct sockaddr *)bytes, &length);
+    if (result < 0) return -errno;
+    return length < capacity ? (ssize_t)length : (ssize_t)capacity;
+}
+
+// Gives a Unix socket that has no address one of the kernel's choice.
+static inline int clinux_name_socket(int fd) {
+    sa_family_t family = AF_UNIX;
+    return bind(fd, (const struct sockaddr *)&family, sizeof family) < 0 ? -errno : 0;
+}
+
+static inline int clinux_is_connected_stream(int fd) {
+    int domain = 0, type = 0;
+    socklen_t length = sizeof domain;
+    struct sockaddr_un peer;
+    socklen_t peer_length = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX &&
+           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM &&
+           getpeername(fd, (struct sockaddr *)&peer, &peer_length) == 0;
 }
 
 static inline ssize_t clinux_send_to(int fd, const void *bytes, size_t count,
@@ -289,6 +317,25 @@ static inline int clinux_carries_events(int fd) {
     if (flags < 0 || (flags & O_PATH) || fstat(fd, &status) < 0) return 0;
     mode_t type = status.st_mode & S_IFMT;
     return type == 0 || type == S_IFIFO;
+}
+
+// A socket that is readable after a change to a network interface of the thread's namespace, or
+// -errno.
+static inline int clinux_watch_interfaces(void) {
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+    if (fd < 0) return -errno;
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
+    int code = errno;
+    close(fd);
+    return -code;
+}
+
+// Takes every message that is there, and the word that some were lost, of a socket of our own.
+static inline void clinux_drain(int fd) {
+    char bytes[64];
+    while (recv(fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_TRUNC) >= 0 || errno == ENOBUFS ||
+           errno == EINTR) continue;
 }
 
 static inline int clinux_open(const char *path, int flags, mode_t mode) {

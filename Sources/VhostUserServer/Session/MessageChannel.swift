@@ -36,16 +36,19 @@ struct MessageChannel: ~Copyable {
     /// The front-end's process, for the log.
     var peer: Int32? { socket.peer()?.process }
 
-    /// Waits for the next message. Exactly a header and its payload are read: another byte could
-    /// belong to a message whose descriptors would be taken for this one's.
-    func receive(_ descriptors: inout ReceivedFDs) throws(End) -> (MessageHeader, [UInt8]) {
-        let header = MessageHeader(try read(VhostUserHeader.bytes, &descriptors))
+    /// Waits for the next message, and looks after `backend` meanwhile. Exactly a header and its
+    /// payload are read: another byte could belong to a message whose descriptors would be taken for
+    /// this one's.
+    func receive(
+        _ descriptors: inout ReceivedFDs, _ backend: BackendChannel
+    ) throws(End) -> (MessageHeader, [UInt8]) {
+        let header = MessageHeader(try read(VhostUserHeader.bytes, &descriptors, backend))
         do throws(ProtocolViolation) { try header.check() } catch { throw .violation(error) }
-        return (header, try read(Int(header.size), &descriptors))
+        return (header, try read(Int(header.size), &descriptors, backend))
     }
 
     private func read(
-        _ count: Int, _ descriptors: inout ReceivedFDs
+        _ count: Int, _ descriptors: inout ReceivedFDs, _ backend: BackendChannel
     ) throws(End) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         var done = 0
@@ -54,9 +57,11 @@ struct MessageChannel: ~Copyable {
             set.add(socket.descriptor.raw)
             let stop = set.add(termination)
             let lost = set.add(trouble.event.descriptor.raw)
+            let places = backend.watch(&set)
             _ = set.wait(milliseconds: -1)
             if set.isReady(stop) { throw .terminated }
             if set.isReady(lost) { throw .memoryLost }
+            backend.attend(set, places)
             var span = bytes.mutableSpan
             var rest = span._mutatingExtracting(done..<count)
             do throws(SystemError) {

@@ -20,6 +20,7 @@ enum Refusal: Error, Equatable {
     case descriptorMissing
     case descriptorUnexpected
     case descriptorKind
+    case backendSocket
     case configuration(offset: UInt32, count: Int)
     case announcement
     case mtu(UInt64)
@@ -54,10 +55,14 @@ extension Refusal: CustomStringConvertible {
             "protocol features that were not offered: 0x\(String(features.rawValue, radix: 16))"
         case .descriptorMissing: "a descriptor is announced and none came"
         case .descriptorKind: "a descriptor that carries no events, no eventfd, pipe or socket"
+        case .backendSocket:
+            "a descriptor for back-end messages that is no connected stream socket, or this very"
+                + " connection"
         case .descriptorUnexpected: "a descriptor came though none is announced"
         case .configuration(let offset, let count):
             "no writable configuration field of \(count) bytes at offset \(offset)"
-        case .announcement: "an address to announce, of a device that has no network"
+        case .announcement:
+            "an address to announce that is no station's, or of a device without network"
         case .mtu(let mtu): "an MTU of \(mtu), of a device that can't have it (see --mtu)"
         case .worker(let error): "a worker could not start: \(error)"
         case .interrupted: "this process is ending"

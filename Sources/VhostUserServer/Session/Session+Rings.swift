@@ -125,7 +125,7 @@ extension Session {
             addresses: addresses, size: size, base: base, features: negotiated.features,
             map: map, kick: vring.kick.take(), call: vring.call.take(),
             error: vring.error?.duplicate(), isEnabled: vring.isEnabled,
-            trouble: workers.trouble)
+            trouble: workers.trouble, changes: workers.changes)
         // Its descriptors are the worker's now: where it fails they are gone, and the ring is stopped.
         vring.isStarted = false
         try tell(vring, .start(start))
@@ -165,7 +165,7 @@ extension Session {
         } catch { throw .worker(error) }
     }
 
-    private func tell(_ vring: Vring, _ order: consuming QueueOrder) throws(Refusal) {
+    func tell(_ vring: Vring, _ order: consuming QueueOrder) throws(Refusal) {
         switch try ask(vring, order) {
         case .done, .stopped: return
         case .misplaced(let fault): throw .misplaced(vring.index, fault)

@@ -11,20 +11,24 @@ final class Session {
     let device: any VirtioDevice
     let workers: DeviceWorkers
     let logger: Logger
+    let backend: BackendChannel
     /// Readable when this process is to end.
     let termination: Int32
 
     var negotiated = Message.Negotiated()
     var map = GuestMap.empty
     var vrings: [Vring]
-    private var status: UInt64 = 0
+    var status: UInt64 = 0
     private var hasSaidFeatures = false
     /// A memory table or a region has come.
     var hasHadMemory = false
     private var refusals = 0
     private static let refusalsSaid = 20
 
-    init(_ workers: DeviceWorkers, termination: Int32, _ logger: Logger) {
+    init(
+        _ workers: DeviceWorkers, _ backend: BackendChannel, termination: Int32, _ logger: Logger
+    ) {
+        self.backend = backend
         device = workers.device
         self.workers = workers
         self.logger = logger
@@ -63,7 +67,8 @@ final class Session {
 
     private func serveOne(_ channel: borrowing MessageChannel) throws(MessageChannel.End) {
         var descriptors = ReceivedFDs()
-        let (header, payload) = try channel.receive(&descriptors)
+        backend.maySend = mayTellOfChanges
+        let (header, payload) = try channel.receive(&descriptors, backend)
         let answer = answer(header, payload, &descriptors)
         // Asked afterwards: the message may have been the one that agreed on replies.
         let wantsReply = header.wantsReply && negotiated.protocolFeatures.contains(.replyAck)
@@ -138,19 +143,14 @@ final class Session {
         case .getProtocolFeatures: return .number(protocolFeaturesOffered.rawValue)
         case .setProtocolFeatures(let features): try setProtocolFeatures(features)
         case .getQueueCount: return .number(UInt64(device.queueNumber))
-        case .sendRARP(let mac):
-            guard device.announce(mac: mac) else { throw .announcement }
+        case .sendRARP(let mac): try announce(mac)
         case .netSetMTU(let mtu):
             guard device.setMTU(mtu) else { throw .mtu(mtu) }
-        // Nothing is sent there yet, so it is closed: kept, it could be the other end of this very
-        // connection, whose end we would then never see.
-        case .setBackendRequestFD: break
+        case .setBackendRequestFD: try setBackendRequestFD(&descriptors)
         case .getConfig(let access): return .config(configuration(access))
         case .setConfig(let access): try setConfiguration(access)
         case .resetDevice: try resetDevice()
-        // Rings are stopped by GET_VRING_BASE, even where a front-end sets a status of 0 before: so
-        // the status is only kept.
-        case .setStatus(let value): status = value
+        case .setStatus(let value): try setStatus(value)
         case .getStatus: return .number(status)
         }
         return nil
@@ -182,6 +182,7 @@ final class Session {
         let unknown = features.subtracting(protocolFeaturesOffered)
         guard unknown.isEmpty else { throw .protocolFeatures(unknown) }
         negotiated.protocolFeatures = features
+        logger.debug("protocol features 0x\(String(features.rawValue, radix: 16))")
     }
 
     /// The piece asked for, with zeroes after the device's own fields; nil where it leaves the space.

@@ -28,6 +28,7 @@ public final class BlockService<Store: BlockStore>: VirtioDevice {
     }
     public func accept(_ features: Features) { block.accept(features) }
     public func reset() { block.reset() }
+    public func driverLeft() { block.driverLeft() }
 }
 
 /// Serves block requests: judged by the device, done by the store's lane.

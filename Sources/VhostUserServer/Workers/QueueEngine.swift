@@ -55,6 +55,9 @@ public protocol QueueEngine: ~Copyable, SendableMetatype {
         _ number: Int, _ queues: inout Table<RunningQueue<Self>?>, _ ring: inout IORing,
         _ device: Device, _ logger: Logger
     ) -> Bool
+
+    /// Has the queue `number` announce the guest to its network, if that is still to be done.
+    static func announce(_ number: Int, _ queues: inout Table<RunningQueue<Self>?>)
 }
 
 extension QueueEngine where Self: ~Copyable {
@@ -66,6 +69,8 @@ extension QueueEngine where Self: ~Copyable {
     public mutating func fallAsleep(_ ring: inout IORing) {}
 
     public mutating func stop(_ ring: inout IORing) {}
+
+    public static func announce(_ number: Int, _ queues: inout Table<RunningQueue<Self>?>) {}
 
     @inline(__always)
     public static func breathe(

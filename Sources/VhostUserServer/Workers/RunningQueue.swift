@@ -11,6 +11,8 @@ public struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
     var memory: GuestMemory
     /// By which the session is ended that the queue belongs to.
     private let trouble: Trouble
+    /// Through which its front-end hears that the device's configuration space has changed.
+    let changes: ConfigurationSignal?
     private var kick: Notification?
     private var call: Notification?
     private var error: Notification?
@@ -46,6 +48,7 @@ public struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
         self.patience = patience
         memory = GuestMemory(start.map)
         trouble = start.trouble
+        changes = start.changes
         isEnabled = start.isEnabled
         kick = start.kick
         call = start.call

@@ -43,6 +43,7 @@ extension WorkerLoop where Engine: ~Copyable {
         case .setCall(let call): queues[number]?.setCall(call)
         case .setError(let error): queues[number]?.setError(error)
         case .enable(let isEnabled): queues[number]?.isEnabled = isEnabled
+        case .announce: Engine.announce(number, &queues)
         }
         wake(number)
         mailbox.reply(.done)
@@ -72,6 +73,7 @@ extension WorkerLoop where Engine: ~Copyable {
                 queues[number] = RunningQueue(
                     form, engine, start, patience: patience, kickTag: nextKickTag(number))
                 add(number)
+                Engine.announce(number, &queues)
                 return .done
             } catch { return .failed(error) }
         } catch { return .misplaced(error) }

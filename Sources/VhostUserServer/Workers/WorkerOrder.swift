@@ -16,6 +16,8 @@ struct QueueStart: ~Copyable, Sendable {
     let error: Notification?
     let isEnabled: Bool
     let trouble: Trouble
+    /// Nil where no front-end would hear of them.
+    let changes: ConfigurationSignal?
 
     /// A queue of our own, to which no driver has the other end.
     var isWithoutRing: Bool { size == 0 }
@@ -25,7 +27,7 @@ struct QueueStart: ~Copyable, Sendable {
         QueueStart(
             addresses: RingAddresses(descriptors: 0, available: 0, used: 0), size: 0, base: 0,
             features: [], map: .empty, kick: nil, call: nil, error: nil, isEnabled: true,
-            trouble: trouble)
+            trouble: trouble, changes: nil)
     }
 }
 
@@ -38,6 +40,8 @@ enum QueueOrder: ~Copyable, Sendable {
     case setCall(Notification?)
     case setError(Notification?)
     case enable(Bool)
+    /// Announce the guest to its network, if the device has that to be done.
+    case announce
 }
 
 /// What the control plane asks of a worker, one thing at a time.

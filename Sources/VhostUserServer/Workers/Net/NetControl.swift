@@ -36,6 +36,7 @@ extension DeviceQueue where Self: ~Copyable {
                     words.count < 2
                     ? NetControlAnswer.error
                     : engine.net.control(words[0], words[1], Array(words.dropFirst(2)))
+                engine.setPort()
                 if verdict == .error { engine.counters.failed &+= 1 }
                 answer.store(verdict.rawValue)
                 complete(chain, written: 1)

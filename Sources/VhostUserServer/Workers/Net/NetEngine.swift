@@ -39,11 +39,15 @@ public struct NetEngine: QueueEngine, ~Copyable {
     var lastTarget: Int
     /// Where packets from a switch's uplink come to lie, of the queue that takes them.
     var uplinkMemory: Mapping?
-    private let tags: UInt64
+    let tags: UInt64
     var wait = Wait.nothing
     var isAttached = false
     /// That the link is gone was said.
     var hasSaidLost = false
+    /// Something about the port may have changed since the driver's link was set.
+    var isLinkStale = true
+    /// The ring has been told to wake us when interfaces change.
+    var isWatching = false
     /// The ring has been told to wake us when the link is ready.
     private var isArmed = false
     /// The link to passt, the receiving queue's, and its descriptor, for the other one to wait on.
@@ -77,9 +81,15 @@ public struct NetEngine: QueueEngine, ~Copyable {
             link.attach(place.device)
         }
         if case .switch(let link) = link, uplinkMemory != nil { link.attach(place.device) }
-        if case .tap(let tap) = link {
-            tap.use(headerBytes: shape.headerBytes, guestTakes: net.guestTakes)
-        }
+        if role == .control { net.isControlQueueRunning = true }
+        setPort()
+    }
+
+    /// Has the port do as the driver has said, what only the port can do.
+    func setPort() {
+        guard case .tap(let tap) = link else { return }
+        tap.use(headerBytes: shape.headerBytes, guestTakes: net.guestTakes)
+        tap.limit(to: net.activePairs)
     }
 
     private static func uplinkMemory(
@@ -102,6 +112,10 @@ public struct NetEngine: QueueEngine, ~Copyable {
 
     deinit {
         attach(false)
+        if role == .control {
+            net.isControlQueueRunning = false
+            setPort()
+        }
         if case .switch(let link) = link, role == .receive(pair: 0) || uplinkMemory != nil {
             link.detach(port)
         }
@@ -113,6 +127,11 @@ public struct NetEngine: QueueEngine, ~Copyable {
             pair < tap.queueCount
         else { return }
         if isWanted { tap.attach(pair) } else { tap.detach(pair) }
+    }
+
+    /// Whether its pair is one that the driver uses.
+    var isActive: Bool {
+        if case .receive(let pair) = role { pair < net.activePairs } else { true }
     }
 
     /// Nothing is kept from one breath to the next.
@@ -129,6 +148,7 @@ public struct NetEngine: QueueEngine, ~Copyable {
 
     public mutating func fallAsleep(_ ring: inout IORing) {
         if wait == .link { arm(&ring) }
+        watch(&ring)
     }
 
     private mutating func arm(_ ring: inout IORing) {
@@ -154,6 +174,7 @@ public struct NetEngine: QueueEngine, ~Copyable {
 
     public mutating func stop(_ ring: inout IORing) {
         if isArmed { _ = ring.cancelWait(tag: tags, ownTag: Tag.cancel) }
+        stopWatching(&ring)
     }
 
     public mutating func breathe<Queue: DeviceQueue & ~Copyable>(
@@ -172,6 +193,7 @@ public struct NetEngine: QueueEngine, ~Copyable {
     public mutating func complete<Queue: DeviceQueue & ~Copyable>(
         slot: Int, result: Int32, _ queue: inout Queue, _ ring: inout IORing
     ) {
+        guard slot != Self.watchSlot else { return noticeLinkChange() }
         isArmed = false
         guard wait == .link else { return }
         wait = .nothing

@@ -13,7 +13,7 @@ extension RunningQueue where Engine == NetEngine {
         to receiver: inout RunningQueue<NetEngine>?, _ logger: Logger
     ) -> Bool {
         guard mayTake else { return false }
-        guard isEnabled, receiver?.mayTake ?? false else { return discard(logger) }
+        guard isEnabled, receiver?.mayReceive ?? false else { return discard(logger) }
         var result = PassResult()
         receiver?.accept(from: &self, &result)
         finish(result, logger)
@@ -22,6 +22,9 @@ extension RunningQueue where Engine == NetEngine {
         if let fault = result.receiverFault { receiver?.report(fault, logger) }
         return true
     }
+
+    /// Whether packets may be put into it.
+    var mayReceive: Bool { mayTake && engine.isActive }
 
     private mutating func accept(
         from sender: inout RunningQueue<NetEngine>,
@@ -72,6 +75,7 @@ extension DeviceQueue where Self: ~Copyable {
         _ receiver: inout NetEngine, _ receiverMemory: inout GuestMemory
     ) -> PassResult {
         var result = PassResult()
+        let receivesAll = receiver.net.receivesAll
         do throws(QueueViolation) {
             while result.count < NetScratch.burst {
                 guard let chain = try next(&memory, &sender.scratch.source) else { break }
@@ -83,6 +87,15 @@ extension DeviceQueue where Self: ~Copyable {
                     sender.capture?.record(
                         sender.scratch.source.readable, from: offset, .outOfGuest,
                         at: sender.port)
+                    guard
+                        receivesAll
+                            || receiver.net.receives(
+                                sender.scratch.source.readable.frameHead(at: offset))
+                    else {
+                        receiver.counters.dropped &+= 1
+                        complete(chain, written: 0)
+                        continue
+                    }
                     do throws(QueueViolation) {
                         let isPlain = header.flags == 0 && header.segmentation == 0
                         let isDelivered =

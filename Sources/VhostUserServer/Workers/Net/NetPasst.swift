@@ -32,6 +32,7 @@ extension RunningQueue where Engine == NetEngine {
             if let loss = link.loss, loss != .notYet { sayLost(loss, logger) }
             engine.wait = .link
         }
+        setLink(isUp: link.isConnected)
         engine.passtDescriptor = link.descriptor
         engine.passt = .some(link)
         finish(result, logger)
@@ -119,6 +120,15 @@ extension DeviceQueue where Self: ~Copyable {
                 engine.scratch.finished.removeAll()
                 _ = engine.scratch.finished.append(
                     link.input, at: frame.lowerBound, count: frame.count)
+                guard
+                    engine.net.receivesAll
+                        || engine.net.receives(engine.scratch.finished.frameHead(at: 0))
+                else {
+                    engine.counters.dropped &+= 1
+                    link.consume()
+                    result.count += 1
+                    continue
+                }
                 let isPut = try putMerged(
                     .plain, engine.scratch.finished, 0, frame.count, engine.shape,
                     &engine.counters, &memory, &engine.scratch.target, &engine.scratch.more,

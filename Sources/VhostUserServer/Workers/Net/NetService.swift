@@ -39,7 +39,7 @@ extension NetDevice {
     /// What the device's queue `queue` is for.
     func role(of queue: Int) -> NetEngine.Role {
         let pair = queue / NetLayout.queuesPerPair
-        guard pair < pairCount else { return .control }
+        guard queue != controlQueue, pair < pairCount else { return .control }
         return queue % NetLayout.queuesPerPair == 0 ? .receive(pair: pair) : .transmit(pair: pair)
     }
 }

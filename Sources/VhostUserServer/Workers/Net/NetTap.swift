@@ -25,6 +25,7 @@ extension RunningQueue where Engine == NetEngine {
             engine.isAttached = mayTake
             engine.attach(mayTake)
         }
+        followLink(of: tap)
         guard mayTake, pair < tap.queueCount, engine.wait == .nothing else { return false }
         let result = form.receive(from: tap, pair, &engine, &memory)
         finish(result, logger)
@@ -34,6 +35,8 @@ extension RunningQueue where Engine == NetEngine {
 
     private mutating func sayLost(_ tap: TapPort, _ logger: Logger) {
         engine.hasSaidLost = tap.isLost
+        engine.isLinkStale = true
+        followLink(of: tap)
         if tap.isLost {
             logger.warning("\(tap.name) is gone; packets are dropped, and it is looked for")
         } else {
@@ -92,6 +95,16 @@ extension DeviceQueue where Self: ~Copyable {
                     putBack(&engine.scratch.held, chains)
                     engine.wait = .link
                     break
+                }
+                guard
+                    engine.net.receivesAll
+                        || engine.net.receives(
+                            engine.scratch.gathered.frameHead(at: engine.shape.headerBytes))
+                else {
+                    putBack(&engine.scratch.held, chains)
+                    engine.counters.dropped &+= 1
+                    result.count += 1
+                    continue
                 }
                 engine.capture?.record(
                     engine.scratch.gathered, from: engine.shape.headerBytes, upTo: got,

@@ -1,0 +1,12 @@
+import Host
+
+extension NetDevice {
+    /// Whether the driver wants the frame that begins with `head`.
+    public func receives(_ head: FrameHead) -> Bool {
+        let type = UInt16(truncatingIfNeeded: head.high >> 32).bigEndian
+        let control = UInt16(truncatingIfNeeded: head.high >> 48).bigEndian
+        return receives(
+            MACAddress(rawValue: head.low),
+            vlan: type == EtherType.vlan ? control & 0xfff : nil)
+    }
+}
