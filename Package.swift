@@ -93,10 +93,14 @@ let package = Package(
             name: "HostNetwork", dependencies: ["CLinux", "Host"], path: "Tests/HostNetwork",
             swiftSettings: strict),
         .target(name: "Programs", path: "Tests/Programs", swiftSettings: strict),
+        .target(name: "CStoreTrace", path: "Tests/CStoreTrace"),
         tests("GuestMemoryTests", ["GuestMemory", "Host", "VirtioSpec", "Randomness"]),
         tests(
             "VirtqueueTests",
-            ["Virtqueue", "GuestMemory", "VhostUserFrontend", "Host", "VirtioSpec", "Randomness"]),
+            [
+                "Virtqueue", "GuestMemory", "VhostUserFrontend", "Host", "VirtioSpec", "Randomness",
+                "CStoreTrace",
+            ]),
         tests(
             "VhostUserServerTests",
             [

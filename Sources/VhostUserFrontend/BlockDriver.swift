@@ -18,6 +18,8 @@ public final class BlockDriver {
         public var packed = false
         /// Chains come back in their order; the same holds for it.
         public var inOrder = false
+        /// Keeps a region where the back-end notes what is in flight, if it offers to.
+        public var keepsInflight = false
         /// The base where the rings begin, as SET_VRING_BASE has it; nil for rings that never ran.
         public var start: UInt32?
         /// Bytes of the data that a synchronous request may carry.
@@ -26,11 +28,13 @@ public final class BlockDriver {
         public init() {}
     }
 
-    public let connection: FrontendConnection
+    public internal(set) var connection: FrontendConnection
     public let ram: GuestRAM
     public let options: Options
     public let features: Features
     public private(set) var queues: [DriverQueue] = []
+    /// What outlives a back-end that is killed; nil where it tracks nothing, or is not asked to.
+    public internal(set) var inflight: InflightRegion?
     /// Memory of synchronous requests, used again by each.
     let arena: UInt64
     /// Milliseconds that a request may take.
@@ -44,11 +48,8 @@ public final class BlockDriver {
         self.ram = ram
         self.options = options
         features = try Self.accept(connection.features(), options)
-        try connection.negotiate(options.protocolFeatures, features)
         arena = ram.allocate(options.arenaBytes, alignment: 4096)
-        try connection.tell(.setOwner)
-        try connection.setFeatures(features)
-        try connection.share(ram, bySlots: options.memoryBySlots)
+        try introduce()
         for index in 0..<options.queues {
             let queue = try queueShape.queue(ram)
             queues.append(queue)
@@ -90,6 +91,7 @@ public final class BlockDriver {
     /// Describes a ring and starts it where it is to go on.
     /// - Parameter base: as GET_VRING_BASE gave it, or `DriverQueue.start`.
     public func start(_ index: Int, base: UInt32) throws(FrontendError) {
+        queues[index].lastBase = base
         try start(index, queues[index].place, base: base)
     }
 
@@ -101,7 +103,10 @@ public final class BlockDriver {
     /// Stops every ring and returns their bases: an index, or a packed ring's `PackedRingBase`.
     public func stop() throws(FrontendError) -> [UInt32] {
         var bases: [UInt32] = []
-        for index in queues.indices { bases.append(try connection.vringBase(UInt32(index))) }
+        for (index, queue) in queues.enumerated() {
+            queue.lastBase = try connection.vringBase(UInt32(index))
+            bases.append(queue.lastBase)
+        }
         return bases
     }
 

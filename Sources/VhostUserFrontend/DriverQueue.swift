@@ -46,6 +46,8 @@ public class DriverQueue {
     public final let options: Options
     /// Where the ring began: the base that SET_VRING_BASE told the device.
     public final let start: UInt32
+    /// The base that a back-end was last told, or gave.
+    final var lastBase: UInt32
     public final let kick: EventFD
     public final let call: EventFD
     /// Signalled by the device when the driver has broken the ring.
@@ -81,6 +83,7 @@ public class DriverQueue {
         self.size = size
         self.options = options
         self.start = start
+        lastBase = start
         // A page apart, as legacy drivers must and others may.
         descriptorPart = RingPart(ram, bytes: bytes.descriptors, alignment: 4096)
         availablePart = RingPart(ram, bytes: bytes.available, alignment: 4096)
@@ -112,6 +115,9 @@ public class DriverQueue {
     public func suppressCalls() { isAbstract() }
 
     private final func isAbstract() -> Never { preconditionFailure("a queue that is no ring") }
+
+    /// The base for the next back-end where the last one is gone without a word, as QEMU has it.
+    public var baseAfterLoss: UInt32 { isAbstract() }
 
     // What they do alike.
 

@@ -70,14 +70,20 @@ public final class FrontendConnection {
         try sendRaw(header + payload, descriptors: descriptors)
     }
 
-    /// Waits for the next message from the back-end.
+    /// Waits for the next message from the back-end; descriptors that come with it are closed.
     public func receive() throws(FrontendError) -> Message {
-        let header = try read(VhostUserHeader.bytes)
+        var descriptors = ReceivedFDs()
+        return try receive(&descriptors)
+    }
+
+    /// Waits for the next message from the back-end, and for what comes with it.
+    public func receive(_ descriptors: inout ReceivedFDs) throws(FrontendError) -> Message {
+        let header = try read(VhostUserHeader.bytes, &descriptors)
         let size = Bytes.u32(header, at: 8)
         guard size <= 1 << 16 else { throw .badReply(Bytes.u32(header, at: 0), Int(size)) }
         return Message(
             request: Bytes.u32(header, at: 0), flags: Bytes.u32(header, at: 4),
-            payload: try read(Int(size)))
+            payload: try read(Int(size), &descriptors))
     }
 
     /// Waits until the back-end has closed the connection; throws where it sends something instead.
@@ -95,6 +101,9 @@ public final class FrontendConnection {
         socket.peer().flatMap { $0.process > 0 ? $0.process : nil }
     }
 
+    /// The socket, to wait on beside other things: it is readable when `isClosed` is true.
+    public var descriptor: Int32 { socket.descriptor.raw }
+
     /// Whether the back-end has hung up, or has sent what nobody asked for.
     public var isClosed: Bool {
         var set = PollSet()
@@ -102,10 +111,11 @@ public final class FrontendConnection {
         return set.wait(milliseconds: 0) > 0
     }
 
-    private func read(_ count: Int) throws(FrontendError) -> [UInt8] {
+    private func read(
+        _ count: Int, _ descriptors: inout ReceivedFDs
+    ) throws(FrontendError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         var done = 0
-        var descriptors = ReceivedFDs()
         while done < count {
             var set = PollSet()
             set.add(socket.descriptor.raw)
@@ -129,8 +139,16 @@ public final class FrontendConnection {
     public func ask(
         _ request: VhostUserRequest, _ payload: [UInt8] = []
     ) throws(FrontendError) -> Message {
+        var descriptors = ReceivedFDs()
+        return try ask(request, payload, &descriptors)
+    }
+
+    /// The same for a reply that brings descriptors.
+    func ask(
+        _ request: VhostUserRequest, _ payload: [UInt8], _ descriptors: inout ReceivedFDs
+    ) throws(FrontendError) -> Message {
         try send(request.rawValue, payload)
-        let reply = try receive()
+        let reply = try receive(&descriptors)
         let expected = VhostUserHeader.version | VhostUserHeader.reply
         guard reply.request == request.rawValue, reply.flags == expected else {
             throw .badReply(reply.request, reply.payload.count)

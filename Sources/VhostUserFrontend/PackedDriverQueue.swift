@@ -243,4 +243,8 @@ public final class PackedDriverQueue: DriverQueue {
     public override func suppressCalls() {
         setDriverEvent(0, flags: PackedRingLayout.eventDisable)
     }
+
+    /// A packed ring shows nobody how far the device is, so it is what was known before. Only a
+    /// back-end that tracks what is in flight can go on from there.
+    public override var baseAfterLoss: UInt32 { lastBase }
 }

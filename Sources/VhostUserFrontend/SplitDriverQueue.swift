@@ -185,4 +185,7 @@ public final class SplitDriverQueue: DriverQueue {
             setInterruptsSuppressed(true)
         }
     }
+
+    /// What the device has given back, it has taken. More can't be seen from outside.
+    public override var baseAfterLoss: UInt32 { UInt32(usedIndex()) }
 }
