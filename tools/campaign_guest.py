@@ -70,9 +70,9 @@ def case(bench):
         longest = max(longest, time.monotonic() - died)
         progress.show(f"{number} of {options.times}")
     progress.clear()
+    after = before.later(backend.pid)
     bench.put("stop", "yes")
     bench.finish(guest)
-    after = Facts(backend.pid)
     backend.stop()
     bench.notes += [f"seed {options.seed}: killed {options.times} times, "
                     f"{longest:.2f} s without a back-end at most",

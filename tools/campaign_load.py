@@ -151,6 +151,13 @@ class Facts:
                        "guest mappings": sum("/memfd:" in line for line in maps)}
         self.resident = int(status["VmRSS"].split()[0])
 
+    def later(self, pid, limit=5.0):
+        """A process's, as soon as it holds as much; or what it holds at the deadline."""
+        deadline = time.monotonic() + limit
+        while (after := Facts(pid)).counts != self.counts and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return after
+
     def compared(self, after):
         """Rows for people."""
         rows = [(name, f"{old} before, {after.counts[name]} after")
