@@ -1,4 +1,4 @@
-"""tools/campaign guest: a back-end is killed under a QEMU guest whose fio verifies what it wrote."""
+"""tools/campaign guest: a back-end is killed under a guest in QEMU whose fio verifies its writes."""
 import random, time
 import suite
 from campaign_load import Backend, Facts, Progress

@@ -95,6 +95,8 @@ class Load:
             pass
 
     def ended(self):
+        if self.last.get("findings"):
+            return Failure("the load has found something")
         self.log.seek(0)
         said = self.log.read().decode(errors="replace").split("\n")
         return Failure(f"the load ended: {' '.join(said[-2:]).strip()}")
