@@ -1,4 +1,4 @@
-"""tools/campaign guest: a back-end is killed under a guest in QEMU whose fio verifies its writes."""
+"""tools/campaign guest: a back-end is killed under a guest in QEMU whose fio verifies."""
 import random, time
 import suite
 from campaign_load import Backend, Facts, Progress
