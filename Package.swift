@@ -87,10 +87,14 @@ let package = Package(
         // Beside: the other end of the socket and of the ring. It shares nothing with the rooms above Host.
         room("VhostUserFrontend", ["Host", "VirtioSpec"]),
         .target(name: "Randomness", path: "Tests/Randomness", swiftSettings: strict),
+        .target(name: "CStoreTrace", path: "Tests/CStoreTrace"),
         tests("GuestMemoryTests", ["GuestMemory", "Host", "VirtioSpec", "Randomness"]),
         tests(
             "VirtqueueTests",
-            ["Virtqueue", "GuestMemory", "VhostUserFrontend", "Host", "VirtioSpec", "Randomness"]),
+            [
+                "Virtqueue", "GuestMemory", "VhostUserFrontend", "Host", "VirtioSpec", "Randomness",
+                "CStoreTrace",
+            ]),
         tests(
             "VhostUserServerTests",
             [

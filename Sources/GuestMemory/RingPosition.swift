@@ -50,6 +50,11 @@ public struct RingPosition: Equatable, Sendable {
         round & (PackedRingLayout.available | PackedRingLayout.used)
     }
 
+    /// The flags that mark a descriptor here as available.
+    public var availableFlags: UInt16 {
+        wrap ? PackedRingLayout.available : PackedRingLayout.used
+    }
+
     /// Goes on by `count` descriptors, at most `size`.
     @inlinable
     @inline(__always)

@@ -139,6 +139,15 @@ public struct IORing: ~Copyable {
         return true
     }
 
+    /// Asks the kernel to end the operation under `tag` early: it completes with ECANCELED where that
+    /// can be, and as it would have else. This request itself completes under `ownTag`.
+    public mutating func cancel(tag: UInt64, ownTag: UInt64) -> Bool {
+        guard let entry = unsafe entry(ownTag) else { return false }
+        unsafe io_uring_prep_cancel64(entry, tag, 0)
+        unsafe io_uring_sqe_set_data64(entry, ownTag)
+        return true
+    }
+
     /// Hands over what was prepared. Interrupted or short of memory, it is tried again next time.
     public mutating func submit() {
         if unsafe io_uring_sq_ready(ring) > 0 { _ = unsafe io_uring_submit(ring) }

@@ -145,4 +145,6 @@ public enum QueueViolation: Error, Equatable, Sendable {
     case tooManyBuffers(head: UInt16)
     /// Readable or writable bytes that do not fit 32 bits.
     case tooManyBytes(head: UInt16)
+    /// What an earlier device left in flight can't be told.
+    case inflight(InflightFault)
 }

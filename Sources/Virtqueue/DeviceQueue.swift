@@ -27,6 +27,10 @@ public protocol DeviceQueue: ~Copyable {
     /// Undoes the `next` that gave this chain, the last one taken and not undone: it comes again.
     mutating func putBack(_ chain: consuming Chain)
 
+    /// Leaves a chain in flight: whoever runs the ring next finds it in the inflight region. Nothing
+    /// is done with this queue afterwards but to leave others, and to publish.
+    mutating func leave(_ chain: consuming Chain)
+
     /// Shows the driver everything completed since the last time. Returns whether it wants a call.
     mutating func publish() -> Bool
 

@@ -36,18 +36,23 @@ struct DeviceRing: ~Copyable {
 
     init(
         _ form: Form, _ map: GuestMap, _ addresses: RingAddresses, size: UInt16, base: UInt32,
-        _ features: Features
+        _ features: Features, inflight: InflightBuffer? = nil
     ) throws {
         switch form {
         case .split:
             let ring = try RingBench.ring(map, addresses, size: size)
             split = SplitQueue(
-                ring, base: UInt16(truncatingIfNeeded: base), features: features)
+                ring, base: UInt16(truncatingIfNeeded: base), features: features,
+                inflight: try inflight.map { try SplitInflight($0.split(0, size: size)) })
             packed = nil
         case .packed:
             let ring = try PackedRingMemory(map, addresses, size: size)
             let base = try #require(PackedBase(vringBase: base, size: size))
-            packed = PackedQueue(ring, base: base, features: features)
+            packed = PackedQueue(
+                ring, base: base, features: features,
+                inflight: try inflight.map {
+                    try PackedInflight($0.packed(0, size: size), size: size)
+                })
             split = nil
         }
     }
@@ -71,6 +76,13 @@ struct DeviceRing: ~Copyable {
         } else {
             split?.complete(chain, written: written)
         }
+    }
+
+    mutating func leave(_ chain: consuming Chain) {
+        if split == nil { packed?.leave(chain) } else { split?.leave(chain) }
+    }
+    mutating func putBack(_ chain: consuming Chain) {
+        if split == nil { packed?.putBack(chain) } else { split?.putBack(chain) }
     }
 
     mutating func publish() -> Bool { split?.publish() ?? packed?.publish() ?? false }

@@ -91,9 +91,10 @@ final class RingBench {
     }
 
     /// Another device's side of the same ring, as after a restart.
-    func restart(base: UInt32) throws {
+    func restart(base: UInt32, inflight: InflightBuffer? = nil) throws {
         queue = try DeviceRing(
-            form, map, Self.addresses(driver), size: driver.size, base: base, features)
+            form, map, Self.addresses(driver), size: driver.size, base: base, features,
+            inflight: inflight)
     }
 
     /// Split: makes `head` available as it is, whatever it is, with no book kept.

@@ -26,26 +26,47 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     @usableFromInline var held = 0
     @usableFromInline var heldUnpublished = 0
     @usableFromInline var chains = 0
-    public private(set) var violation: QueueViolation?
+    public internal(set) var violation: QueueViolation?
     @usableFromInline var isBroken = false
     @usableFromInline var table: PrivateTable
     @usableFromInline let isInOrder: Bool
     @usableFromInline var order: CompletionOrder
+    /// Chains are noted as they come and go: for their order, or in the inflight region.
+    @usableFromInline let isNoted: Bool
+    @usableFromInline let isTracked: Bool
+    var tracking: PackedTracking?
+    /// Chains that an earlier device left in flight, of which some may have been taken again.
+    public internal(set) var resumable = 0
+    /// The rest of them come first.
+    @usableFromInline var isResuming = false
+    /// Neither that, nor is the ring broken.
+    @usableFromInline var takesNew = true
 
     /// - Parameters:
     ///   - base: where to go on, from SET_VRING_BASE.
     ///   - features: of these, EVENT_IDX changes how the two sides notify each other, and IN_ORDER
     ///     when chains go back. Indirect tables are taken from any driver.
-    public init(_ ring: consuming PackedRingMemory, base: PackedBase, features: Features) {
+    ///   - inflight: where chains in flight are recorded, and what was found there. That decides
+    ///     over `base`, which after a crash is one of long ago. Chains in flight are taken again,
+    ///     in their order, before all others.
+    public init(
+        _ ring: consuming PackedRingMemory, base: PackedBase, features: Features,
+        inflight: PackedInflight? = nil
+    ) {
         eventIndex = features.contains(.eventIndex)
         isInOrder = features.contains(.inOrder)
-        available = base.available
+        // In order, whatever was taken and not given back is what lies behind the used position.
+        available = features.contains(.inOrder) ? base.used : base.available
         used = base.used
         published = base.used
         lengths = Table(count: Int(ring.size)) { _ in 0 }
         table = PrivateTable(capacity: QueueLimits.indirectTable)
         order = CompletionOrder(size: isInOrder ? ring.size : 1)
+        isTracked = inflight != nil
+        isNoted = isInOrder || isTracked
+        tracking = nil
         self.ring = ring
+        if let inflight { recover(inflight) }
     }
 
     @inlinable public var size: UInt16 { ring.size }
@@ -65,7 +86,9 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) -> Chain? {
         // Acquires: the chain that these flags make available may be read afterwards.
-        guard available.isAvailable(ring.flags(available)), !isBroken else { return nil }
+        guard available.isAvailable(ring.flags(available)), takesNew else {
+            return isResuming ? try resume(&memory, &buffers) : nil
+        }
         buffers.removeAll()
         let id: UInt16
         let count: UInt16
@@ -80,7 +103,7 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         held &+= Int(count)
         chains &+= 1
         available.advance(by: count, size: size)
-        if isInOrder { noteOrder(id) }
+        if isNoted { note(id, count) }
         return Chain(head: id)
     }
 
@@ -89,6 +112,8 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     mutating func latch(_ error: QueueViolation) {
         violation = error
         isBroken = true
+        isResuming = false
+        takesNew = false
     }
 
     @inlinable
@@ -158,26 +183,19 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         let id = Int(chain.end())
         let count = lengths[id]
         lengths[id] = 0
-        held &-= Int(count)
         chains &-= 1
-        available.retreat(by: count, size: size)
         if isInOrder { order.untake() }
+        if isTracked, unresume(UInt16(id)) { return }
+        held &-= Int(count)
+        available.retreat(by: count, size: size)
     }
 
     @inlinable
     @inline(__always)
     public mutating func complete(_ chain: consuming Chain, written: UInt32) {
         let id = chain.end()
-        guard isInOrder else { return giveBack(id, written) }
-        completeInOrder(id, written)
-    }
-
-    // Out of line, so that other drivers' chains do not pay for it in registers.
-    @usableFromInline
-    @inline(never)
-    mutating func completeInOrder(_ id: UInt16, _ written: UInt32) {
-        order.finish(id, written: written)
-        while let (next, bytes) = order.next() { giveBack(next, bytes) }
+        guard isNoted else { return giveBack(id, written) }
+        completeNoted(id, written)
     }
 
     @inlinable
@@ -198,10 +216,6 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         used.advance(by: count, size: size)
     }
 
-    @usableFromInline
-    @inline(never)
-    mutating func noteOrder(_ id: UInt16) { order.take(id) }
-
     @inlinable
     @inline(__always)
     public mutating func publish() -> Bool {
@@ -209,7 +223,11 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         held &-= heldUnpublished
         heldUnpublished = 0
         let old = published
-        ring.setFlags(old, heldFlags, releasing: true)
+        if isTracked {
+            publishTracked()
+        } else {
+            ring.setFlags(old, heldFlags, releasing: true)
+        }
         published = used
         // The driver writes its wish, then looks at our flags; we write the flags, then look at its
         // wish. With a full fence on both sides at least one sees the other. (virtio 1.3 §2.8.21.3)
@@ -242,11 +260,13 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         }
         // As in `publish`, with the parts exchanged.
         ring.fullFence()
-        return available.isAvailable(ring.flags(available))
+        return isResuming || available.isAvailable(ring.flags(available))
     }
 
     @inlinable
-    public func hasAvailable() -> Bool { !isBroken && available.isAvailable(ring.flags(available)) }
+    public func hasAvailable() -> Bool {
+        !isBroken && (isResuming || available.isAvailable(ring.flags(available)))
+    }
 
     public func isUntouched() -> Bool { ring.isUntouched() }
 }

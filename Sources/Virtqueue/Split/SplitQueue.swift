@@ -17,11 +17,19 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
 
     @usableFromInline var isInFlight: Table<Bool>
     @usableFromInline var chains = 0
-    public private(set) var violation: QueueViolation?
+    public internal(set) var violation: QueueViolation?
     @usableFromInline var isBroken = false
     @usableFromInline var table: PrivateTable
     @usableFromInline let isInOrder: Bool
     @usableFromInline var order: CompletionOrder
+    /// Chains are noted as they come and go: for their order, or in the inflight region.
+    @usableFromInline let isNoted: Bool
+    @usableFromInline let isTracked: Bool
+    var tracking: SplitTracking?
+    /// Chains that an earlier device left in flight, of which some may have been taken again.
+    public internal(set) var resumable = 0
+    /// The rest of them come first.
+    @usableFromInline var isResuming = false
 
     /// - Parameters:
     ///   - base: the free-running index of the first chain to take, from SET_VRING_BASE. The used
@@ -29,19 +37,27 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     ///   - features: of these, EVENT_IDX changes how the two sides notify each other, and IN_ORDER
     ///     when chains go back. Indirect tables are taken from any driver, because some use them
     ///     unasked.
+    ///   - inflight: where chains in flight are recorded, and what was found there. That decides
+    ///     over `base`: chains in flight are taken again, in their order, before all others.
     public init(
-        _ ring: consuming SplitRingMemory, base: UInt16, features: Features
+        _ ring: consuming SplitRingMemory, base: UInt16, features: Features,
+        inflight: SplitInflight? = nil
     ) {
         eventIndex = features.contains(.eventIndex)
-        nextIndex = base
-        seenIndex = base
         usedIndex = ring.usedIndex()
+        // In order, whatever was taken and not given back is what lies behind the used index.
+        nextIndex = features.contains(.inOrder) ? usedIndex : base
+        seenIndex = nextIndex
         publishedIndex = usedIndex
         isInFlight = Table(count: Int(ring.size.count)) { _ in false }
         table = PrivateTable(capacity: QueueLimits.indirectTable)
         isInOrder = features.contains(.inOrder)
         order = CompletionOrder(size: isInOrder ? ring.size.count : 1)
+        isTracked = inflight != nil
+        isNoted = isInOrder || isTracked
+        tracking = nil
         self.ring = ring
+        if let inflight { recover(inflight) }
     }
 
     @inlinable public var size: QueueSize { ring.size }
@@ -62,6 +78,7 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         _ memory: inout GuestMemory, _ buffers: inout ChainBuffers
     ) throws(QueueViolation) -> Chain? {
         if seenIndex == nextIndex {
+            if isResuming { return try resume(&memory, &buffers) }
             guard try look() else { return nil }
         }
         guard !isBroken else { return nil }
@@ -80,7 +97,7 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         isInFlight[slot] = true
         chains &+= 1
         let head = UInt16(truncatingIfNeeded: slot)
-        if isInOrder { noteOrder(head) }
+        if isNoted { note(head) }
         return Chain(head: head)
     }
 
@@ -89,6 +106,7 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     mutating func latch(_ error: QueueViolation) {
         violation = error
         isBroken = true
+        isResuming = false
     }
 
     /// The same for a chain that was looked at: it counts as not taken.
@@ -170,26 +188,19 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     @inlinable
     public mutating func putBack(_ chain: consuming Chain) {
         let head = chain.end()
-        nextIndex &-= 1
         isInFlight[Int(head)] = false
         chains &-= 1
         if isInOrder { order.untake() }
+        if isTracked, unresume(head) { return }
+        nextIndex &-= 1
     }
 
     @inlinable
     @inline(__always)
     public mutating func complete(_ chain: consuming Chain, written: UInt32) {
         let head = chain.end()
-        guard isInOrder else { return giveBack(head, written) }
-        completeInOrder(head, written)
-    }
-
-    // Out of line, so that other drivers' chains do not pay for it in registers.
-    @usableFromInline
-    @inline(never)
-    mutating func completeInOrder(_ head: UInt16, _ written: UInt32) {
-        order.finish(head, written: written)
-        while let (next, bytes) = order.next() { giveBack(next, bytes) }
+        guard isNoted else { return giveBack(head, written) }
+        completeNoted(head, written)
     }
 
     @inlinable
@@ -201,16 +212,12 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         usedIndex &+= 1
     }
 
-    @usableFromInline
-    @inline(never)
-    mutating func noteOrder(_ head: UInt16) { order.take(head) }
-
     @inlinable
     @inline(__always)
     public mutating func publish() -> Bool {
         guard usedIndex != publishedIndex else { return false }
         let old = publishedIndex
-        ring.publishUsed(usedIndex)
+        if isTracked { publishTracked() } else { ring.publishUsed(usedIndex) }
         publishedIndex = usedIndex
         // The driver writes its wish, then looks at our index; we write the index, then look at its
         // wish. With a full fence on both sides at least one sees the other. (virtio 1.3 §2.7.7.2)
@@ -235,12 +242,13 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         }
         // As in `publish`, with the parts exchanged.
         ring.fullFence()
-        return ring.availableIndex() != nextIndex
+        return isResuming || ring.availableIndex() != nextIndex
     }
 
     @inlinable
     public func hasAvailable() -> Bool {
-        !isBroken && (seenIndex != nextIndex || ring.availableIndex() != nextIndex)
+        !isBroken
+            && (seenIndex != nextIndex || isResuming || ring.availableIndex() != nextIndex)
     }
 
     public func isUntouched() -> Bool { ring.isUntouched() }
