@@ -154,11 +154,15 @@ class Facts:
         self.resident = int(status["VmRSS"].split()[0])
 
     def later(self, pid, limit=5.0):
-        """A process's, as soon as it holds as much; or what it holds at the deadline."""
+        """A process's, as soon as it holds no more; or what it holds at the deadline."""
         deadline = time.monotonic() + limit
-        while (after := Facts(pid)).counts != self.counts and time.monotonic() < deadline:
+        while (after := Facts(pid)).exceeds(self) and time.monotonic() < deadline:
             time.sleep(0.05)
         return after
+
+    def exceeds(self, before):
+        """Whether it holds more of anything; fewer may be what was just being let go."""
+        return any(count > before.counts[name] for name, count in self.counts.items())
 
     def compared(self, after):
         """Rows for people."""
