@@ -35,8 +35,16 @@ public protocol BlockLane: ~Copyable, SendableMetatype {
     /// Takes the result of an operation tagged `slot`. Returns nil where more of it is under way.
     mutating func complete(slot: Int, result: Int32, _ ring: inout IORing) -> StoreOutcome?
 
+    /// Asks for an early end of the operation in `slot`, which then completes as failed, if it can
+    /// be had; the asking completes under `ownTag`.
+    mutating func cancel(slot: Int, ownTag: UInt64, _ ring: inout IORing)
+
     /// Whether the request in `slot` still uses memory of `mapping`.
     func touches(_ mapping: Mapping, slot: Int) -> Bool
+}
+
+extension BlockLane where Self: ~Copyable {
+    public mutating func cancel(slot: Int, ownTag: UInt64, _ ring: inout IORing) {}
 }
 
 /// One thing to do with a store. Ranges lie within it; offsets and counts in bytes.

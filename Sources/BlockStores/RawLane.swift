@@ -199,6 +199,10 @@ public struct RawLane: BlockLane, ~Copyable {
         table.store(zeroList, in: slot)
     }
 
+    public mutating func cancel(slot: Int, ownTag: UInt64, _ ring: inout IORing) {
+        _ = ring.cancel(tag: tags + UInt64(slot), ownTag: ownTag)
+    }
+
     public func touches(_ mapping: Mapping, slot: Int) -> Bool {
         switch transfers[slot].step {
         case .read, .write: table.touches(slot, mapping)

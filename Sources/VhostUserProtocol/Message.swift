@@ -29,6 +29,9 @@ public enum Message: Equatable, Sendable {
     case removeMemoryRegion(MemoryRegion)
     case setStatus(UInt64)
     case getStatus
+    case getInflightFD(InflightDescription)
+    case setInflightFD(InflightDescription)
+    case getVringBaseSkipDrain(VringState)
 }
 
 /// A ring's index and a number about it.
@@ -55,6 +58,22 @@ public struct VringFD: Equatable, Sendable {
     init(_ payload: UInt64) {
         index = UInt32(payload & VhostUserLayout.vringIndexMask)
         hasDescriptor = payload & VhostUserLayout.noDescriptor == 0
+    }
+}
+
+/// Where the buffer of requests in flight lies in its file, in bytes, and for how many queues of
+/// which size it is.
+public struct InflightDescription: Equatable, Sendable {
+    public let byteCount: UInt64
+    public let offset: UInt64
+    public let queueCount: UInt16
+    public let queueSize: UInt16
+
+    public init(byteCount: UInt64, offset: UInt64, queueCount: UInt16, queueSize: UInt16) {
+        self.byteCount = byteCount
+        self.offset = offset
+        self.queueCount = queueCount
+        self.queueSize = queueSize
     }
 }
 
@@ -121,6 +140,9 @@ extension Message {
         case .removeMemoryRegion: return .removeMemoryRegion(reader.singleRegion())
         case .setStatus: return .setStatus(reader.u64())
         case .getStatus: return .getStatus
+        case .getInflightFD: return .getInflightFD(reader.inflight())
+        case .setInflightFD: return .setInflightFD(reader.inflight())
+        case .getVringBaseSkipDrain: return .getVringBaseSkipDrain(reader.vringState())
         case .getFeatures: return .getFeatures
         default: preconditionFailure("\(request) has a rule and no decoding")
         }
@@ -170,6 +192,12 @@ extension ByteReader {
         VringAddress(
             index: u32(), flags: u32(), descriptors: u64(), used: u64(), available: u64(),
             log: u64())
+    }
+
+    /// Four bytes of padding follow, which the specification's text does not show.
+    mutating func inflight() -> InflightDescription {
+        InflightDescription(
+            byteCount: u64(), offset: u64(), queueCount: u16(), queueSize: u16())
     }
 
     mutating func region() -> MemoryRegion {

@@ -71,6 +71,7 @@ struct ByteReader {
         return value
     }
 
+    mutating func u16() -> UInt16 { UInt16(truncatingIfNeeded: integer(2)) }
     mutating func u32() -> UInt32 { UInt32(truncatingIfNeeded: integer(4)) }
     mutating func u64() -> UInt64 { integer(8) }
     mutating func rest() -> [UInt8] { Array(bytes.dropFirst(place)) }
@@ -79,6 +80,10 @@ struct ByteReader {
 /// Little-endian fields appended to bytes.
 struct ByteWriter {
     private(set) var bytes: [UInt8] = []
+
+    mutating func u16(_ value: UInt16) {
+        for shift in 0..<2 { bytes.append(UInt8(truncatingIfNeeded: value >> (8 * UInt16(shift)))) }
+    }
 
     mutating func u32(_ value: UInt32) {
         for shift in 0..<4 { bytes.append(UInt8(truncatingIfNeeded: value >> (8 * UInt32(shift)))) }

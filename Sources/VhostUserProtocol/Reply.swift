@@ -8,6 +8,8 @@ public enum Reply: Equatable, Sendable {
     case vringState(index: UInt32, value: UInt32)
     /// A piece of configuration space, or nil where it could not be had: then the payload is empty.
     case config(ConfigAccess?)
+    /// The buffer of requests in flight, whose descriptor goes with the message.
+    case inflight(InflightDescription)
 
     /// Header and payload, ready to send in answer to `request`.
     public func encode(for request: UInt32) -> [UInt8] {
@@ -24,6 +26,12 @@ public enum Reply: Equatable, Sendable {
                 payload.u32(access.flags)
                 payload.append(access.bytes)
             }
+        case .inflight(let description):
+            payload.u64(description.byteCount)
+            payload.u64(description.offset)
+            payload.u16(description.queueCount)
+            payload.u16(description.queueSize)
+            payload.u32(0)  // padding
         }
         var message = ByteWriter()
         message.u32(request)

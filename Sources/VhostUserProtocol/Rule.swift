@@ -67,6 +67,8 @@ public struct Rule: Sendable {
         .setBackendRequestFD: Rule(.bytes(0), 1...1, .feature(.backendRequests)),
         .getConfig: Rule(.config, 0...0, .feature(.config), .inKind),
         .setConfig: Rule(.config, 0...0, .feature(.config)),
+        .getInflightFD: Rule(.bytes(24), 0...0, .feature(.inflight), .inKind),
+        .setInflightFD: Rule(.bytes(24), 1...1, .feature(.inflight)),
         .resetDevice: Rule(.bytes(0), 0...0, .feature(.resetDevice)),
         .getMaxMemorySlots: Rule(.bytes(0), 0...0, .feature(.memorySlots), .inKind),
         .addMemoryRegion: Rule(.bytes(40), 1...1, .feature(.memorySlots)),
@@ -74,5 +76,7 @@ public struct Rule: Sendable {
         .removeMemoryRegion: Rule(.bytes(40), 0...1, .feature(.memorySlots)),
         .setStatus: Rule(.bytes(8), 0...0, .feature(.status)),
         .getStatus: Rule(.bytes(0), 0...0, .feature(.status), .inKind),
+        .getVringBaseSkipDrain: Rule(
+            .bytes(8), 0...0, .feature(.getVringBaseSkipDrain), .inKind),
     ]
 }

@@ -85,6 +85,14 @@ extension Sample {
         fileOffset: 0xf000)
     private static let config: [UInt8] = [0x20, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0xaa, 0xbb]
     private static let configValue = ConfigAccess(offset: 32, flags: 1, bytes: [0xaa, 0xbb])
+    /// mmap size u64, mmap offset u64, queues u16, queue size u16, and four bytes of nothing.
+    private static let inflight: [UInt8] = [
+        0, 0x20, 0, 0, 0, 0, 0, 0x55, 0, 0x30, 0, 0, 0, 0, 0, 0x66, 4, 1, 0, 2, 0xaa, 0xaa, 0xaa,
+        0xaa,
+    ]
+    private static let inflightValue = InflightDescription(
+        byteCount: 0x5500_0000_0000_2000, offset: 0x6600_0000_0000_3000, queueCount: 0x104,
+        queueSize: 0x200)
     private static let stateValue = VringState(index: 3, value: 0x1122_3344)
     /// index u32, flags u32, descriptors u64, used u64, available u64, log u64.
     private static let address: [UInt8] =
@@ -133,6 +141,10 @@ extension Sample {
             .removeMemoryRegion(regionValue)),
         Sample(.setStatus, number, 0...0, .bit(16), .setStatus(0x0123_4567_89ab_cdef)),
         Sample(.getStatus, [], 0...0, .bit(16), .getStatus),
+        Sample(.getInflightFD, inflight, 0...0, .bit(12), .getInflightFD(inflightValue)),
+        Sample(.setInflightFD, inflight, 1...1, .bit(12), .setInflightFD(inflightValue)),
+        Sample(
+            .getVringBaseSkipDrain, state, 0...0, .bit(23), .getVringBaseSkipDrain(stateValue)),
     ]
 
     init(_ request: VhostUserRequest, _ message: Message) {

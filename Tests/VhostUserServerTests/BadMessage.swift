@@ -44,11 +44,11 @@ extension BadMessage {
     /// Those that are answered with an acknowledgement where one is asked for.
     static let acknowledged: [BadMessage] =
         unknown + sizes + descriptors + indices + values + liveRing + memory + negotiation
-        + configuration
+        + configuration + inflight
 
     private static let unknown: [BadMessage] =
         ([0, 46, 200, 0x1_0002, .max] as [UInt32]).map { BadMessage("unknown \($0)", id: $0) }
-        + [.setLogBase, .setLogFD, .sendRARP, .iotlb, .setVringEndian, .vringKick, .setInflightFD]
+        + [.setLogBase, .setLogFD, .sendRARP, .iotlb, .setVringEndian, .vringKick]
         .map { BadMessage("unserved \($0)", $0) }
 
     private static let eight = [UInt8](repeating: 0, count: 8)
@@ -204,7 +204,7 @@ extension BadMessage {
         ([26, 33, 34, 35, 38, 40, 63] as [UInt64]).map {
             BadMessage("feature \($0)", .setFeatures, Bytes.of(UInt64(1) << $0))
         }
-        + ([1, 2, 12, 14, 20, 23, 63] as [UInt64]).map {
+        + ([1, 2, 14, 22, 63] as [UInt64]).map {
             BadMessage("protocol feature \($0)", .setProtocolFeatures, Bytes.of(UInt64(1) << $0))
         }
 
@@ -221,6 +221,29 @@ extension BadMessage {
         BadMessage("at the end of the world", .setConfig, config(.max, [1])),
     ]
 
+    static func inflight(
+        _ bytes: UInt64, _ offset: UInt64, _ queues: UInt16, _ entries: UInt16
+    ) -> [UInt8] {
+        Bytes.of(bytes) + Bytes.of(offset) + Bytes.of(queues) + Bytes.of(entries)
+            + Bytes.of(UInt32(0))
+    }
+
+    private static let inflight: [BadMessage] = [
+        BadMessage(
+            "an inflight buffer while a ring runs", .setInflightFD, inflight(4096, 0, 4, 8),
+            files: [.memory]),
+        BadMessage("an inflight buffer without a file", .setInflightFD, inflight(4096, 0, 4, 8)),
+        BadMessage(
+            "an inflight buffer with two files", .setInflightFD, inflight(4096, 0, 4, 8),
+            files: [.memory, .memory]),
+        BadMessage(
+            "a short inflight buffer", .setInflightFD, Array(inflight(4096, 0, 4, 8).dropLast()),
+            files: [.memory]),
+        BadMessage(
+            "an inflight buffer as the text has it", .setInflightFD,
+            Array(inflight(4096, 0, 4, 8).dropLast(4)), files: [.memory]),
+    ]
+
     /// Those whose own reply has no room for a refusal: the session ends.
     static let closing: [BadMessage] =
         ([4, 0xff, 0x1_0000, .max] as [UInt32]).map {
@@ -233,5 +256,15 @@ extension BadMessage {
             BadMessage(
                 "a GET_CONFIG without its bytes", .getConfig, Array(config(0, [0]).dropLast())),
             BadMessage("GET_STATUS with a file", .getStatus, files: [.memory]),
+            BadMessage("an inflight buffer for no queues", .getInflightFD, inflight(0, 0, 0, 8)),
+            BadMessage("an inflight buffer of no entries", .getInflightFD, inflight(0, 0, 4, 0)),
+            BadMessage(
+                "an inflight buffer for a queue too many", .getInflightFD, inflight(0, 0, 5, 8)),
+            BadMessage(
+                "an inflight buffer for rings too large", .getInflightFD, inflight(0, 0, 4, 1025)),
+            BadMessage(
+                "an inflight buffer with a file", .getInflightFD, inflight(0, 0, 4, 8),
+                files: [.memory]),
+            BadMessage("skipping ring 4", .getVringBaseSkipDrain, pair(4, 0)),
         ]
 }

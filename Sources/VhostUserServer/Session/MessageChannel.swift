@@ -70,12 +70,14 @@ struct MessageChannel: ~Copyable {
         return bytes
     }
 
-    func send(_ bytes: [UInt8]) throws(End) {
+    /// Sends a whole message, and `descriptor` with its first byte.
+    func send(_ bytes: [UInt8], descriptor: Int32? = nil) throws(End) {
         var done = 0
         while done < bytes.count {
             do throws(SystemError) {
                 let rest = bytes.span.extracting(done..<bytes.count)
-                if let sent = try socket.send(rest) {
+                let attached = done == 0 ? descriptor.map { [$0] } ?? [] : []
+                if let sent = try socket.send(rest, descriptors: attached) {
                     done += sent
                     continue
                 }

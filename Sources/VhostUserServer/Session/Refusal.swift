@@ -23,6 +23,8 @@ enum Refusal: Error, Equatable {
     case configuration(offset: UInt32, count: Int)
     case announcement
     case mtu(UInt64)
+    case inflight(InflightFault)
+    case inflightSize(queues: UInt16, entries: UInt16)
     case worker(SystemError)
     /// The process is ending; nothing was decided.
     case interrupted
@@ -59,6 +61,9 @@ extension Refusal: CustomStringConvertible {
             "no writable configuration field of \(count) bytes at offset \(offset)"
         case .announcement: "an address to announce, of a device that has no network"
         case .mtu(let mtu): "an MTU of \(mtu), of a device that can't have it (see --mtu)"
+        case .inflight(let fault): "the buffer of requests in flight: \(fault.text)"
+        case .inflightSize(let queues, let entries):
+            "a buffer for the requests in flight of \(queues) queues with \(entries) entries"
         case .worker(let error): "a worker could not start: \(error)"
         case .interrupted: "this process is ending"
         }

@@ -42,12 +42,19 @@ extension Session {
         let vring = try stoppedVring(state.index)
         // What it means on a packed ring is seen when the ring's size is known.
         guard isPacked || state.value <= UInt32(UInt16.max) else { throw .base(state.value) }
+        vring.isRenewed = vring.isRenewed || vring.stoppedAt.map { $0 != state.value } ?? false
         vring.base = state.value
     }
 
-    func getBase(_ state: VringState) throws(Refusal) -> Reply {
+    /// GET_VRING_BASE with a number of 1, which is reserved else, was once how not to drain.
+    func manner(of state: VringState) -> StopManner {
+        let isOld = negotiated.protocolFeatures.contains(.getVringBaseInflight)
+        return isOld && state.value == 1 ? .suspend : .drain
+    }
+
+    func getBase(_ state: VringState, _ manner: StopManner) throws(Refusal) -> Reply {
         let vring = try vring(state.index)
-        try stop(vring)
+        try stop(vring, manner)
         return .vringState(index: state.index, value: base(vring))
     }
 
@@ -121,9 +128,11 @@ extension Session {
             // Tried here first, so that a refusal leaves the ring's descriptors where they are.
             try RingForm.check(map, addresses, size: size, features: negotiated.features)
         } catch { throw .misplaced(vring.index, error) }
+        sayInflight()
         let start = QueueStart(
             addresses: addresses, size: size, base: base, features: negotiated.features,
-            map: map, kick: vring.kick.take(), call: vring.call.take(),
+            map: map, inflight: try inflight(vring, size: size), kick: vring.kick.take(),
+            call: vring.call.take(),
             error: vring.error?.duplicate(), isEnabled: vring.isEnabled,
             trouble: workers.trouble)
         // Its descriptors are the worker's now: where it fails they are gone, and the ring is stopped.
@@ -131,6 +140,8 @@ extension Session {
         try tell(vring, .start(start))
         vring.isStarted = true
         vring.isRunning = true
+        vring.isRenewed = false
+        vring.stoppedAt = nil
         let form = isPacked ? "packed" : "split"
         logger.debug("queue \(vring.index) runs: \(form), \(size) entries from \(base)")
     }
@@ -147,13 +158,15 @@ extension Session {
         }
     }
 
-    /// Takes a ring back from its worker: everything it took is done and shown to the driver.
-    func stop(_ vring: Vring) throws(Refusal) {
+    /// Takes a ring back from its worker: everything it took is done and shown to the driver, or is
+    /// in the inflight buffer.
+    func stop(_ vring: Vring, _ manner: StopManner = .drain) throws(Refusal) {
         guard vring.isRunning else { return vring.stop(base: vring.base) }
-        guard case .stopped(let base, let counters) = try ask(vring, .stop) else {
+        guard case .stopped(let base, let counters) = try ask(vring, .stop(manner)) else {
             throw .interrupted
         }
         vring.stop(base: base)
+        vring.stoppedAt = base
         logger.info("queue \(vring.index): \(counters)")
     }
 

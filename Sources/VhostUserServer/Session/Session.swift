@@ -17,6 +17,11 @@ final class Session {
     var negotiated = Message.Negotiated()
     var map = GuestMap.empty
     var vrings: [Vring]
+    /// Where requests in flight are recorded, if the front-end keeps them.
+    var inflight: InflightBuffer?
+    var hasSaidInflight = false
+    /// A descriptor that goes with the next reply.
+    var attachment: OwnedFD?
     private var status: UInt64 = 0
     private var hasSaidFeatures = false
     /// A memory table or a region has come.
@@ -68,7 +73,9 @@ final class Session {
         // Asked afterwards: the message may have been the one that agreed on replies.
         let wantsReply = header.wantsReply && negotiated.protocolFeatures.contains(.replyAck)
         switch answer {
-        case .reply(let reply): try channel.send(reply.encode(for: header.request))
+        case .reply(let reply):
+            try channel.send(reply.encode(for: header.request), descriptor: attachment?.raw)
+            attachment = nil
         case .done:
             if wantsReply { try channel.send(Reply.number(0).encode(for: header.request)) }
         case .refused(let reason, let hasOwnReply):
@@ -130,7 +137,7 @@ final class Session {
         case .setVringNum(let state): try setSize(state)
         case .setVringAddress(let address): try setAddress(address)
         case .setVringBase(let state): try setBase(state)
-        case .getVringBase(let state): return try getBase(state)
+        case .getVringBase(let state): return try getBase(state, manner(of: state))
         case .setVringKick(let target): try setKick(target, &descriptors)
         case .setVringCall(let target): try setCall(target, &descriptors)
         case .setVringError(let target): try setError(target, &descriptors)
@@ -152,6 +159,9 @@ final class Session {
         // the status is only kept.
         case .setStatus(let value): status = value
         case .getStatus: return .number(status)
+        case .getInflightFD(let wanted): return try getInflight(wanted)
+        case .setInflightFD(let told): try setInflight(told, &descriptors)
+        case .getVringBaseSkipDrain(let state): return try getBase(state, .suspend)
         }
         return nil
     }
@@ -206,6 +216,7 @@ final class Session {
             vring.isEnabled = false
         }
         negotiated.features = []
+        inflight = nil
         status = 0
         device.reset()
     }
@@ -213,6 +224,7 @@ final class Session {
     private func stopAll() {
         for vring in vrings { try? stop(vring) }
         map = .empty
+        inflight = nil
         // The device's own state stays. A driver that has turned the write cache off does not say
         // so again after its VMM has reconnected, and goes on without flushing.
     }

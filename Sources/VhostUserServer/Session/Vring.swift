@@ -9,6 +9,10 @@ final class Vring {
     var addresses: RingAddresses?
     /// Where to go on from, as SET_VRING_BASE says it for the ring's form; nil for a fresh ring.
     var base: UInt32?
+    /// Where a worker left it, in this session.
+    var stoppedAt: UInt32?
+    /// It was told another base than that: it is not the ring that it was.
+    var isRenewed = false
     var isEnabled = false
     /// SET_VRING_KICK has come and GET_VRING_BASE has not: the ring runs as soon as it can.
     var isStarted = false

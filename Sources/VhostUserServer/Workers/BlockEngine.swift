@@ -26,6 +26,9 @@ public final class BlockService<Store: BlockStore>: VirtioDevice {
     public func writeConfiguration(_ bytes: [UInt8], at offset: Int) -> Bool {
         block.writeConfiguration(bytes, at: offset)
     }
+    public var protocolFeatures: ProtocolFeatures {
+        [.inflight, .getVringBaseInflight, .getVringBaseSkipDrain]
+    }
     public func accept(_ features: Features) { block.accept(features) }
     public func reset() { block.reset() }
 }
@@ -52,6 +55,9 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
     }
 
     public private(set) var inFlight = 0
+    public private(set) var lingering = 0
+    /// Requests that do not end well are left in flight.
+    private var isSuspending = false
     public var counters = QueueCounters()
     private let block: BlockDevice
     private let identifier: [UInt8]
@@ -193,12 +199,52 @@ public struct BlockEngine<Lane: BlockLane & ~Copyable>: QueueEngine, ~Copyable {
     public mutating func complete<Queue: DeviceQueue & ~Copyable>(
         slot: Int, result: Int32, _ queue: inout Queue, _ ring: inout IORing
     ) {
+        guard !isSuspending else { return completeOrLeave(slot, result, &queue, &ring) }
         guard let outcome = lane.complete(slot: slot, result: result, &ring),
             let job = jobs[slot].take()
         else { return }
         inFlight -= 1
         advance(job, outcome, &queue, &ring)
     }
+
+    public mutating func cancel(_ ring: inout IORing) {
+        isSuspending = true
+        for slot in 0..<jobs.count { cancel(slot, &ring) }
+    }
+
+    private mutating func cancel(_ slot: Int, _ ring: inout IORing) {
+        guard let job = jobs[slot].take() else { return }
+        jobs[slot] = .some(job)
+        lane.cancel(slot: slot, ownTag: Tag.cancel, &ring)
+    }
+
+    /// Ends a request that is done; leaves one that is not. All that was cancelled fails, so what
+    /// fails is no error of the store's: whoever takes the request again will know.
+    private mutating func completeOrLeave<Queue: DeviceQueue & ~Copyable>(
+        _ slot: Int, _ result: Int32, _ queue: inout Queue, _ ring: inout IORing
+    ) {
+        let outcome = result < 0 ? nil : lane.complete(slot: slot, result: result, &ring)
+        // More of it was begun.
+        if result >= 0, outcome == nil { return cancel(slot, &ring) }
+        guard let job = jobs[slot].take() else { return }
+        inFlight -= 1
+        if outcome == .ok, job.begun == job.ranges, !job.endsWithFlush {
+            end(job, .ok, &queue)
+        } else {
+            queue.leave(job.chain)
+        }
+    }
+
+    public mutating func suspend<Queue: DeviceQueue & ~Copyable>(_ queue: inout Queue) {
+        for slot in 0..<jobs.count {
+            guard let job = jobs[slot].take() else { continue }
+            queue.leave(job.chain)
+            lingering += 1
+        }
+        inFlight = 0
+    }
+
+    public mutating func endLingering() { lingering -= 1 }
 
     public mutating func touches(_ mapping: Mapping) -> Bool {
         for slot in 0..<jobs.count where isUsing(mapping, slot) { return true }

@@ -50,6 +50,19 @@ public protocol QueueEngine: ~Copyable, SendableMetatype {
     /// The queue has stopped: takes back what it asked for.
     mutating func stop(_ ring: inout IORing)
 
+    /// The queue takes nothing more, and is to be suspended soon: asks the store to give back what
+    /// it can. From here on a request that fails is left in flight instead of answered.
+    mutating func cancel(_ ring: inout IORing)
+
+    /// Leaves every chain in flight to whoever runs the ring next; their operations linger.
+    mutating func suspend<Queue: DeviceQueue & ~Copyable>(_ queue: inout Queue)
+
+    /// Operations under way whose chains were left.
+    var lingering: Int { get }
+
+    /// Such an operation has ended.
+    mutating func endLingering()
+
     /// A breath of the queue `number` of a worker's `queues`. Returns whether there was anything.
     static func breathe(
         _ number: Int, _ queues: inout Table<RunningQueue<Self>?>, _ ring: inout IORing,
@@ -66,6 +79,14 @@ extension QueueEngine where Self: ~Copyable {
     public mutating func fallAsleep(_ ring: inout IORing) {}
 
     public mutating func stop(_ ring: inout IORing) {}
+
+    public mutating func cancel(_ ring: inout IORing) {}
+
+    public mutating func suspend<Queue: DeviceQueue & ~Copyable>(_ queue: inout Queue) {}
+
+    public var lingering: Int { 0 }
+
+    public mutating func endLingering() {}
 
     @inline(__always)
     public static func breathe(

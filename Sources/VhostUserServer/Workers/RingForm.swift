@@ -26,12 +26,18 @@ struct RingForm: ~Copyable {
             let ring = try PackedRingMemory(start.map, addresses, size: start.size)
             // Looked at before: a base that is no place in the ring never gets here.
             let base = PackedBase(vringBase: start.base, size: start.size) ?? .start
-            packed = PackedQueue(ring, base: base, features: start.features)
+            var inflight: PackedInflight?
+            if case .packed(let recorded, _) = start.inflight { inflight = recorded }
+            packed = PackedQueue(
+                ring, base: base, features: start.features, inflight: inflight)
             split = nil
         } else {
             let ring = try SplitRingMemory(start.map, addresses, size: Self.splitSize(start.size))
+            var inflight: SplitInflight?
+            if case .split(let recorded, _) = start.inflight { inflight = recorded }
             split = SplitQueue(
-                ring, base: UInt16(truncatingIfNeeded: start.base), features: start.features)
+                ring, base: UInt16(truncatingIfNeeded: start.base), features: start.features,
+                inflight: inflight)
             packed = nil
         }
     }
@@ -56,6 +62,14 @@ struct RingForm: ~Copyable {
 
     var vringBase: UInt32 {
         mutating get { isPacked ? packed?.vringBase ?? 0 : split?.vringBase ?? 0 }
+    }
+
+    /// What was wrong with the ring from the start, and else how many chains will be taken again.
+    var violation: QueueViolation? {
+        mutating get { isPacked ? packed?.violation : split?.violation }
+    }
+    var resumable: Int {
+        mutating get { isPacked ? packed?.resumable ?? 0 : split?.resumable ?? 0 }
     }
 
     mutating func isUntouched() -> Bool {
@@ -86,6 +100,15 @@ struct RingForm: ~Copyable {
             packed?.complete(slot: slot, result: result, &engine, &ring)
         } else {
             split?.complete(slot: slot, result: result, &engine, &ring)
+        }
+    }
+
+    /// Leaves what the engine has in flight to whoever runs the ring next.
+    mutating func suspend<Engine: QueueEngine & ~Copyable>(_ engine: inout Engine) {
+        if isPacked {
+            packed?.suspend(&engine)
+        } else {
+            split?.suspend(&engine)
         }
     }
 
@@ -273,5 +296,9 @@ extension DeviceQueue where Self: ~Copyable {
         slot: Int, result: Int32, _ engine: inout Engine, _ ring: inout IORing
     ) {
         engine.complete(slot: slot, result: result, &self, &ring)
+    }
+
+    fileprivate mutating func suspend<Engine: QueueEngine & ~Copyable>(_ engine: inout Engine) {
+        engine.suspend(&self)
     }
 }

@@ -18,6 +18,14 @@ public struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
     /// A disabled ring takes nothing where its engine knows no way to serve it without side effects.
     var isEnabled: Bool
     var isStopping = false
+    /// Until when what is in flight is waited for, where it may be left.
+    private var suspensionTime: UInt64?
+    private static var suspensionNanoseconds: UInt64 { 20_000_000 }
+    /// An earlier run of the queue has operations under way still. Nothing is taken until they end:
+    /// what they were begun for is to be begun again, and must not overtake itself.
+    var isHeldBack = false
+    /// Where requests in flight are recorded.
+    private let inflightMemory: Mapping?
     /// Mappings that are gone from memory and may still be in use by what is in flight; held, and
     /// so mapped, until they are not.
     private var leaving: [Mapping]?
@@ -50,18 +58,21 @@ public struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
         kick = start.kick
         call = start.call
         error = start.error
+        inflightMemory = start.inflight.memory
         // The driver may have missed a call while nobody ran the queue.
         signalCall()
     }
 
     var mayTake: Bool {
-        (isEnabled || engine.servesDisabled) && !isStopping && !isLost && misplaced == nil
+        (isEnabled || engine.servesDisabled) && !isStopping && !isLost && !isHeldBack
+            && misplaced == nil
     }
 
     /// Takes nothing more, and asks for its session's end, where some of the guest's memory was
     /// found missing.
     mutating func stopIfLost() {
         isLost = isLost || memory.map.allMappings.contains { $0.isLost }
+        isLost = isLost || inflightMemory?.isLost ?? false
         if isLost { trouble.event.signal() }
     }
 
@@ -94,9 +105,21 @@ public struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
         form.complete(slot: slot, result: result, &engine, &ring)
     }
 
+    /// Says what was found of an earlier run of the ring.
+    mutating func reportStart(_ logger: Logger) {
+        if let violation = form.violation { return report(violation, logger) }
+        let count = form.resumable
+        if count > 0 { logger.info("\(count) requests that were left in flight are done again") }
+    }
+
     mutating func report(_ violation: QueueViolation, _ logger: Logger) {
         engine.counters.violations &+= 1
-        logger.error("the driver broke the ring; the queue takes nothing more: \(violation)")
+        if case .inflight(let fault) = violation {
+            logger.error(
+                "the queue takes nothing: the buffer of requests in flight: \(fault.text)")
+        } else {
+            logger.error("the driver broke the ring; the queue takes nothing more: \(violation)")
+        }
         error?.signal()
     }
 
@@ -219,9 +242,24 @@ public struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
         return true
     }
 
+    /// Takes nothing more.
+    mutating func stop(_ manner: StopManner, _ ring: inout IORing) {
+        isStopping = true
+        guard manner == .suspend, inflightMemory != nil else { return }
+        suspensionTime = Clock.nanoseconds() + Self.suspensionNanoseconds
+        engine.cancel(&ring)
+    }
+
+    /// Whether it will stop at a certain time, whatever is in flight.
+    var isSuspending: Bool { suspensionTime != nil }
+
     /// Where a queue that is to stop has nothing in flight any more: its last words.
     mutating func settleStop(_ ring: inout IORing) -> WorkerAnswer? {
-        guard isStopping, engine.inFlight == 0 else { return nil }
+        guard isStopping else { return nil }
+        if engine.inFlight > 0 {
+            guard let suspensionTime, Clock.nanoseconds() >= suspensionTime else { return nil }
+            form.suspend(&engine)
+        }
         if form.publish() { signalCall() }
         // Whoever runs the ring next finds it as a driver makes it.
         _ = form.requestKicks()

@@ -18,7 +18,7 @@ extension WorkerLoop where Engine: ~Copyable {
             owed = .memory
             isUnsettled = true
         case .stopAll:
-            for number in 0..<queues.count { stop(number) }
+            for number in 0..<queues.count { stop(number, .drain) }
             owed = .stopAll
             isUnsettled = true
         case .leave: hasLeft = true
@@ -29,11 +29,11 @@ extension WorkerLoop where Engine: ~Copyable {
         let number = place.local
         switch consume order {
         case .start(let start): return mailbox.reply(begin(start, place))
-        case .stop:
+        case .stop(let manner):
             guard queues[number] != nil else {
                 return mailbox.reply(.stopped(base: 0, QueueCounters()))
             }
-            stop(number)
+            stop(number, manner)
             owed = .stop(number)
             isUnsettled = true
             return
@@ -53,8 +53,8 @@ extension WorkerLoop where Engine: ~Copyable {
         return Tag.kick(queue: number, generation: generation)
     }
 
-    private mutating func stop(_ number: Int) {
-        queues[number]?.isStopping = true
+    private mutating func stop(_ number: Int, _ manner: StopManner) {
+        queues[number]?.stop(manner, &ring)
         wake(number)
     }
 
@@ -71,6 +71,8 @@ extension WorkerLoop where Engine: ~Copyable {
                 let patience = Patience(microseconds: options.pollMicroseconds)
                 queues[number] = RunningQueue(
                     form, engine, start, patience: patience, kickTag: nextKickTag(number))
+                queues[number]?.isHeldBack = lingering[number] != nil
+                queues[number]?.reportStart(logger)
                 add(number)
                 return .done
             } catch { return .failed(error) }
@@ -80,6 +82,7 @@ extension WorkerLoop where Engine: ~Copyable {
     /// Ends what waited for I/O in flight, and answers what is owed once all of it has.
     mutating func settle() {
         isUnsettled = false
+        isSuspending = false
         var isMoving = false
         var isStopping = false
         for number in 0..<queues.count {
@@ -87,14 +90,35 @@ extension WorkerLoop where Engine: ~Copyable {
             guard queues[number]?.isStopping ?? false else { continue }
             guard let last = queues[number]?.settleStop(&ring) else {
                 isStopping = true
+                if queues[number]?.isSuspending ?? false { isSuspending = true }
                 continue
             }
+            keepLingering(number)
             remove(number)
             if owed == .stop(number) { answer(with: last) }
         }
         isUnsettled = isMoving || isStopping
         if owed == .memory, !isMoving { answer(with: .done) }
         if owed == .stopAll, !isStopping { answer(with: .done) }
+    }
+
+    /// Puts a queue aside that has stopped and whose operations have not.
+    private mutating func keepLingering(_ number: Int) {
+        let count = queues[number]?.engine.lingering ?? 0
+        guard count > 0 else { return }
+        logger.warning("\(count) requests are left in flight; their I/O can't be cancelled")
+        lingering[number] = queues[number].take()
+        lingeringCount += 1
+    }
+
+    /// An operation of a queue put aside has ended.
+    mutating func endLingering(_ number: Int) {
+        lingering[number]?.engine.endLingering()
+        guard lingering[number]?.engine.lingering == 0 else { return }
+        lingering[number] = nil
+        lingeringCount -= 1
+        queues[number]?.isHeldBack = false
+        wake(number)
     }
 
     private mutating func answer(with value: WorkerAnswer) {

@@ -14,6 +14,10 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
     let options: WorkerOptions
     var ring: IORing
     var queues: Table<RunningQueue<Engine>?>
+    /// Queues that were suspended while the store was at work for them, by number, and how many. The
+    /// kernel may still write to the guest's memory for them, so that stays mapped.
+    var lingering: Table<RunningQueue<Engine>?>
+    var lingeringCount = 0
     /// The queues that are looked at, by number; the others have been left to their kicks.
     private var awake: Table<Int>
     private var awakeCount = 0
@@ -27,6 +31,8 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
     var hasLeft = false
     /// Some queue waits for what is in flight, to stop or to let go of memory.
     var isUnsettled = false
+    /// One of them will stop at a certain time.
+    var isSuspending = false
     /// The answer that the control plane waits for until then.
     var owed: Owed?
 
@@ -74,6 +80,7 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
         self.logger = logger
         self.options = options
         self.queues = Table(count: queues) { _ in nil }
+        lingering = Table(count: queues) { _ in nil }
         awake = Table(count: queues) { _ in 0 }
     }
 
@@ -149,6 +156,8 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
         while let completion = ring.next() {
             any = true
             switch Tag.meaning(completion.tag) {
+            case .operation(let number, _) where lingeringCount > 0 && lingering[number] != nil:
+                endLingering(number)
             case .operation(let number, let slot):
                 wake(number)
                 queues[number]?.complete(slot: slot, result: completion.result, &ring)
@@ -185,7 +194,7 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
             isWaitingForOrder = ring.waitForInput(mailbox.wake.descriptor.raw, tag: Tag.order)
         }
         // An order posted before the wait was armed has left its eventfd readable: no race here.
-        if mustLook {
+        if mustLook || isSuspending {
             ring.submitAndWait(microseconds: Self.lookMicroseconds)
         } else {
             ring.submitAndWait()

@@ -1,6 +1,7 @@
 import GuestMemory
 import Host
 import VirtioSpec
+import Virtqueue
 
 /// Everything a worker needs to run a queue. The descriptors become the worker's own.
 struct QueueStart: ~Copyable, Sendable {
@@ -11,6 +12,7 @@ struct QueueStart: ~Copyable, Sendable {
     let base: UInt32
     let features: Features
     let map: GuestMap
+    let inflight: RingInflight
     let kick: Notification?
     let call: Notification?
     let error: Notification?
@@ -24,16 +26,40 @@ struct QueueStart: ~Copyable, Sendable {
     static func withoutRing(_ trouble: Trouble) -> QueueStart {
         QueueStart(
             addresses: RingAddresses(descriptors: 0, available: 0, used: 0), size: 0, base: 0,
-            features: [], map: .empty, kick: nil, call: nil, error: nil, isEnabled: true,
+            features: [], map: .empty, inflight: .none, kick: nil, call: nil, error: nil,
+            isEnabled: true,
             trouble: trouble)
     }
+}
+
+/// Where a ring's requests in flight are recorded, with the mapping that this is in.
+enum RingInflight: Sendable {
+    case none
+    case split(SplitInflight, Mapping)
+    case packed(PackedInflight, Mapping)
+
+    var memory: Mapping? {
+        switch self {
+        case .none: nil
+        case .split(_, let memory), .packed(_, let memory): memory
+        }
+    }
+}
+
+/// What becomes of requests in flight when a queue stops.
+enum StopManner: Sendable {
+    /// They are waited for.
+    case drain
+    /// What the store does not give back within a moment is left in the inflight buffer. A queue
+    /// without one is drained.
+    case suspend
 }
 
 /// What the control plane asks of one queue.
 enum QueueOrder: ~Copyable, Sendable {
     case start(QueueStart)
-    /// Take nothing more, finish what is in flight, give the queue back.
-    case stop
+    /// Take nothing more, finish or leave what is in flight, give the queue back.
+    case stop(StopManner)
     case setKick(Notification?)
     case setCall(Notification?)
     case setError(Notification?)
