@@ -32,8 +32,8 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
     @usableFromInline let isInOrder: Bool
     @usableFromInline var order: CompletionOrder
     /// Chains are noted as they come and go: for their order, or in the inflight region.
-    @usableFromInline let isNoted: Bool
-    @usableFromInline let isTracked: Bool
+    @usableFromInline var isNoted: Bool
+    @usableFromInline var isTracked = false
     var tracking: PackedTracking?
     /// Chains that an earlier device left in flight, of which some may have been taken again.
     public internal(set) var resumable = 0
@@ -62,9 +62,7 @@ public struct PackedQueue: ~Copyable, DeviceQueue {
         lengths = Table(count: Int(ring.size)) { _ in 0 }
         table = PrivateTable(capacity: QueueLimits.indirectTable)
         order = CompletionOrder(size: isInOrder ? ring.size : 1)
-        isTracked = inflight != nil
-        isNoted = isInOrder || isTracked
-        tracking = nil
+        isNoted = isInOrder
         self.ring = ring
         if let inflight { recover(inflight) }
     }

@@ -185,6 +185,9 @@ struct PackedTracking: ~Copyable {
 extension PackedQueue {
     /// Takes over the chains that an earlier device left in flight.
     mutating func recover(_ inflight: PackedInflight) {
+        // Not in init by a comparison with nil, which the compiler, optimising, gets wrong.
+        isNoted = true
+        isTracked = true
         var tracking = PackedTracking(inflight.memory, size: size)
         guard let record = inflight.record else {
             inflight.memory.clear(used: used)

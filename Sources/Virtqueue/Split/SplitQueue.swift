@@ -23,8 +23,8 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
     @usableFromInline let isInOrder: Bool
     @usableFromInline var order: CompletionOrder
     /// Chains are noted as they come and go: for their order, or in the inflight region.
-    @usableFromInline let isNoted: Bool
-    @usableFromInline let isTracked: Bool
+    @usableFromInline var isNoted: Bool
+    @usableFromInline var isTracked = false
     var tracking: SplitTracking?
     /// Chains that an earlier device left in flight, of which some may have been taken again.
     public internal(set) var resumable = 0
@@ -53,9 +53,7 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         table = PrivateTable(capacity: QueueLimits.indirectTable)
         isInOrder = features.contains(.inOrder)
         order = CompletionOrder(size: isInOrder ? ring.size.count : 1)
-        isTracked = inflight != nil
-        isNoted = isInOrder || isTracked
-        tracking = nil
+        isNoted = isInOrder
         self.ring = ring
         if let inflight { recover(inflight) }
     }

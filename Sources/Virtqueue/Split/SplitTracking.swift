@@ -116,6 +116,9 @@ struct SplitTracking: ~Copyable {
 extension SplitQueue {
     /// Takes over the chains that an earlier device left in flight.
     mutating func recover(_ inflight: SplitInflight) {
+        // Not in init by a comparison with nil, which the compiler, optimising, gets wrong.
+        isNoted = true
+        isTracked = true
         var tracking = SplitTracking(inflight.memory, size: size.count)
         guard let record = inflight.record else {
             inflight.memory.clear(usedIndex: usedIndex)

@@ -7,8 +7,8 @@ struct RingwayBench: ParsableCommand {
         commandName: "ringway-bench",
         abstract: "Measures vhost-user back-ends, and Ringway's own ring engine.",
         subcommands: [
-            BlkCommand.self, NetCommand.self, RingCommand.self, Compare.self, RingCount.self,
-            HotPathLoad.self, HotPathNetLoad.self,
+            BlkCommand.self, NetCommand.self, SurviveCommand.self, RingCommand.self, Compare.self,
+            RingCount.self, HotPathLoad.self, HotPathNetLoad.self,
         ])
 
     static func main() {

@@ -1,7 +1,6 @@
 import Host
 
-/// What a queue has written where, to know it again: each block carries its sector, the number of
-/// the write and a checksum, and bytes that follow from them.
+/// What a queue has written where, to know it again by its mark.
 final class BlkBook {
     /// Blocks that are this queue's alone.
     let share: Range<UInt64>
@@ -44,25 +43,9 @@ final class BlkBook {
     func stamp(_ block: UInt64, _ memory: Mapping, at offset: Int) -> UInt32 {
         writes += 1
         let number = writes
-        let seed = Self.seed(sector(block), run | UInt64(number))
-        var sum: UInt64 = 0
-        for word in 3..<blockBytes / 8 {
-            let value = QuickRandom.mix(seed &+ UInt64(word))
-            memory.store64(value, at: offset + word * 8)
-            sum = Self.add(sum, value)
-        }
-        memory.store64(sector(block), at: offset)
-        memory.store64(run | UInt64(number), at: offset + 8)
-        memory.store64(sum, at: offset + 16)
+        BlockMark(sector: sector(block), tag: run | UInt64(number))
+            .fill(memory, at: offset, count: blockBytes)
         return number
-    }
-
-    private static func seed(_ sector: UInt64, _ number: UInt64) -> UInt64 {
-        QuickRandom.mix(sector ^ QuickRandom.mix(number))
-    }
-
-    private static func add(_ sum: UInt64, _ value: UInt64) -> UInt64 {
-        (sum << 5 | sum >> 59) ^ value
     }
 
     /// - Parameter number: of a write that came back well; nil where it did not, and nobody knows
@@ -79,29 +62,18 @@ final class BlkBook {
         guard number != 0 else { return nil }
         checked += 1
         let sector = sector(block)
-        let holds = memory.load64(at: offset)
-        guard holds == sector else {
-            return "sector \(sector) holds what is not its own (its first word is \(holds))"
+        let found = BlockMark(memory, at: offset)
+        guard found.sector == sector else {
+            return "sector \(sector) holds what is not its own (its first word is \(found.sector))"
         }
-        let found = memory.load64(at: offset + 8)
-        guard found == run | UInt64(number) else {
-            return found & ~0xffff_ffff == run
-                ? "sector \(sector) holds write \(found & 0xffff_ffff), not the last, \(number)"
+        guard found.tag == run | UInt64(number) else {
+            return found.tag & ~0xffff_ffff == run
+                ? "sector \(sector) holds write \(found.tag & 0xffff_ffff), not the last, \(number)"
                 : "sector \(sector) holds what another run wrote, not write \(number)"
         }
-        let seed = Self.seed(sector, found)
-        var sum: UInt64 = 0
-        for word in 3..<blockBytes / 8 {
-            let value = memory.load64(at: offset + word * 8)
-            guard value == QuickRandom.mix(seed &+ UInt64(word)) else {
-                return "sector \(sector) is not what was written from byte \(word * 8) on"
-            }
-            sum = Self.add(sum, value)
+        return found.flaw(memory, at: offset, count: blockBytes).map {
+            "sector \(sector) is not what was written from byte \($0) on"
         }
-        guard memory.load64(at: offset + 16) == sum else {
-            return "sector \(sector) has a wrong checksum"
-        }
-        return nil
     }
 
     /// Lets go of a read that failed.
