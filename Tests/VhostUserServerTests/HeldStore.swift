@@ -1,5 +1,6 @@
 import BlockStores
 import Host
+import Synchronization
 
 /// A disk in memory that keeps its answers back until the gate is opened: whatever was asked of it
 /// is in flight till then.
@@ -7,8 +8,13 @@ final class HeldStore: BlockStore {
     let memory: MemoryStore
     /// Readable once answers may go.
     let gate: EventFD
+    /// Nothing that was asked of it can be cancelled.
+    let isStubborn: Bool
+    /// Requests that came.
+    let requests = Atomic<Int>(0)
 
-    init(byteCount: UInt64 = 8 << 20) throws(SystemError) {
+    init(byteCount: UInt64 = 8 << 20, isStubborn: Bool = false) throws(SystemError) {
+        self.isStubborn = isStubborn
         memory = try MemoryStore(byteCount: byteCount)
         gate = try EventFD()
     }
@@ -34,6 +40,7 @@ final class HeldStore: BlockStore {
             _ request: StoreRequest, _ buffers: borrowing IOVectors, slot: Int,
             _ ring: inout IORing
         ) -> StoreOutcome? {
+            store.requests.wrappingAdd(1, ordering: .relaxed)
             let outcome = inner.submit(request, buffers, slot: slot, &ring)
             let waits = ring.waitForInput(store.gate.descriptor.raw, tag: tags + UInt64(slot))
             return waits ? nil : outcome
@@ -41,6 +48,11 @@ final class HeldStore: BlockStore {
 
         mutating func complete(slot: Int, result: Int32, _ ring: inout IORing) -> StoreOutcome? {
             .ok
+        }
+
+        mutating func cancel(slot: Int, ownTag: UInt64, _ ring: inout IORing) {
+            guard !store.isStubborn else { return }
+            _ = ring.cancel(tag: tags + UInt64(slot), ownTag: ownTag)
         }
 
         func touches(_ mapping: Mapping, slot: Int) -> Bool { true }

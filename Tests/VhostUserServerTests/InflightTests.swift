@@ -6,13 +6,13 @@ import VirtioSpec
 
 @Suite("The inflight buffer is made for the front-end, and believed only as far as it can be")
 struct InflightTests {
-    /// As the front-end tells of a buffer of its own making for one queue of eight entries.
-    private static func region(
-        _ memory: borrowing SharedMemory, bytes: Int = 4096
-    ) throws -> InflightRegion {
-        InflightRegion(
-            try memory.descriptor.duplicate(), byteCount: UInt64(bytes), queueCount: 1,
+    /// A buffer of the front-end's own making for one queue of eight entries.
+    private static func buffer(bytes: Int = 4096) throws -> (SharedFile, InflightRegion) {
+        let memory = try SharedFile(SharedMemory(count: 4096))
+        let region = InflightRegion(
+            try memory.memory.descriptor.duplicate(), byteCount: UInt64(bytes), queueCount: 1,
             queueSize: 8)
+        return (memory, region)
     }
 
     @Test("It is large enough, zero throughout, and nobody can shorten it")
@@ -41,10 +41,10 @@ struct InflightTests {
     func impossible(bytes: UInt64, offset: UInt64, queues: UInt16, entries: UInt16) throws {
         let backend = try Backend()
         let connection = try backend.negotiated()
-        let memory = try SharedMemory(count: 4096)
+        let (memory, _) = try Self.buffer()
         let answer = try connection.exchange(
             .setInflightFD, BadMessage.inflight(bytes, offset, queues, entries),
-            descriptors: [memory.descriptor.raw])
+            descriptors: [memory.memory.descriptor.raw])
         #expect(answer.number != 0)
         #expect(connection.isAlive())
     }
@@ -70,9 +70,8 @@ struct InflightTests {
         let connection = try backend.negotiated()
         let ram = try GuestRAM(byteCount: 1 << 20)
         let queue = try SplitDriverQueue(ram, size: size)
-        let memory = try SharedMemory(count: 4096)
-        let region = try Self.region(memory, bytes: bytes)
-        write(memory.mapping)
+        let (memory, region) = try Self.buffer(bytes: bytes)
+        write(memory.memory.mapping)
         try connection.setInflight(region)
         try connection.setMemoryTable(ram)
         try connection.describe(index, queue)
@@ -133,12 +132,11 @@ struct InflightTests {
         let backend = try Backend()
         let driver = try backend.driver { $0.queues = 2 }
         _ = try driver.stop()
-        let memory = try SharedMemory(count: 4096)
-        let region = try Self.region(memory)
-        memory.mapping.store16(1, at: 8)
-        memory.mapping.store16(8, at: 10)
+        let (memory, region) = try Self.buffer()
+        memory.memory.mapping.store16(1, at: 8)
+        memory.memory.mapping.store16(8, at: 10)
         // The used index went on by two, and the last batch is head 0, then 0.
-        memory.mapping.store16(0xfffe, at: 14)
+        memory.memory.mapping.store16(0xfffe, at: 14)
         let queue = try SplitDriverQueue(driver.ram, size: 8)
         try driver.connection.setInflight(region)
         try driver.connection.describe(0, queue)
@@ -153,11 +151,10 @@ struct InflightTests {
         let backend = try Backend()
         let driver = try backend.driver { $0.queueSize = 8 }
         _ = try driver.stop()
-        let memory = try SharedMemory(count: 4096)
-        let region = try Self.region(memory)
+        let (memory, region) = try Self.buffer()
         try driver.connection.setInflight(region)
         try driver.start(0, base: 0)
-        try memory.truncate(to: 0)
+        try memory.memory.truncate(to: 0)
         _ = driver.offerRead()
         driver.queues[0].submit()
         driver.queues[0].kick.signal()
@@ -179,4 +176,10 @@ struct InflightTests {
             #expect(try driver.works())
         }
     }
+}
+
+/// Memory that can be handed around.
+private final class SharedFile {
+    let memory: SharedMemory
+    init(_ memory: consuming SharedMemory) { self.memory = memory }
 }

@@ -85,12 +85,15 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
     }
 
     private mutating func run() {
+        // Held once: what is of the loop itself may change, as far as the compiler can tell, and would
+        // be held anew for every breath.
+        let device = device
         while !hasLeft {
             if mailbox.hasOrder { takeOrder() }
             // Not one more turn: the wake-up that would end its sleep is spent.
             if hasLeft { return }
             var worked = reap()
-            worked = breathe() || worked
+            worked = breathe(device) || worked
             noticeLoss()
             if isUnsettled { settle() }
             ring.submit()
@@ -102,7 +105,7 @@ struct WorkerLoop<Engine: QueueEngine & ~Copyable>: ~Copyable {
 
     /// A breath of every queue that is awake. Those that had nothing for as long as their patience
     /// goes fall asleep.
-    private mutating func breathe() -> Bool {
+    private mutating func breathe(_ device: Engine.Device) -> Bool {
         var worked = false
         var now: UInt64 = 0
         var place = 0

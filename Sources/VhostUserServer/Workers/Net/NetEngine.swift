@@ -212,9 +212,10 @@ public struct NetEngine: QueueEngine, ~Copyable {
         }
     }
 
-    // The link is the service's here: to take it out of a queue, which changes meanwhile, would count
-    // a reference in every breath.
+    // The link is the service's here, and the service an argument: to take the one out of a queue, or
+    // the other out of the worker, which change meanwhile, would count a reference in every breath.
 
+    @inline(never)
     private static func receive(
         _ number: Int, _ pair: Int, _ queues: inout Table<RunningQueue<NetEngine>?>,
         _ service: NetService, _ logger: Logger
@@ -229,6 +230,7 @@ public struct NetEngine: QueueEngine, ~Copyable {
         }
     }
 
+    @inline(never)
     private static func send(
         _ number: Int, _ pair: Int, _ queues: inout Table<RunningQueue<NetEngine>?>,
         _ service: NetService, _ logger: Logger
