@@ -195,14 +195,16 @@ extension TapPort {
     private func settle(_ queue: Int, _ settings: inout Settings) -> Bool {
         let isAttached = settings.isWanted[queue] && queue < settings.inUse
         if settings.isAttached[queue] == isAttached { return true }
-        do throws(SystemError) { try queues[queue].setAttached(isAttached) } catch {
-            guard Self.meansGone(error.code) else { return false }
+        if (try? queues[queue].setAttached(isAttached)) != nil {
+            settings.isAttached[queue] = isAttached
+            return true
+        }
+        // A queue that was detached when the device went says no more than that it won't.
+        if (try? queues[0].facts()) == nil {
             isGone.store(true, ordering: .relaxed)
             settings.isAttached[queue] = isAttached
-            return false
         }
-        settings.isAttached[queue] = isAttached
-        return true
+        return false
     }
 
     /// Opens the device once more after it was lost: makes it again if we made it, or joins it if it
