@@ -247,11 +247,7 @@ public struct NetEngine: QueueEngine, ~Copyable {
             return queues.with(number, number ^ 1) { sender, receiver in
                 sender?.send(to: &receiver, logger) ?? false
             }
-        case .switch(let link):
-            if let port = queues[number]?.engine.port, let tap = link.tap(port) {
-                return forward(number, from: tap, over: link, &queues)
-            }
-            return forward(number, over: link, &queues)
+        case .switch(let link): return forward(number, over: link, &queues)
         }
     }
 }

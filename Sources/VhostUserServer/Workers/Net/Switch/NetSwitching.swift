@@ -10,11 +10,17 @@ import Virtqueue
 extension NetEngine {
     /// A breath of the queue out of the guest at a port. Most frames of a breath go the same way: those
     /// pass from ring to ring in one loop, and any other comes out of it.
+    ///
+    /// Out of line, where the link is the caller's: else a breath would count a reference to it.
+    @inline(never)
     static func forward(
         _ number: Int, over link: SwitchLink, _ queues: inout Table<RunningQueue<NetEngine>?>
     ) -> Bool {
-        guard let port = queues[number]?.engine.port, queues[number]?.hasMore() ?? false
-        else { return false }
+        guard let port = queues[number]?.engine.port else { return false }
+        guard !link.isUplink(port) else {
+            return forwardFromUplink(number, port, over: link, &queues)
+        }
+        guard queues[number]?.hasMore() ?? false else { return false }
         guard queues[number]?.isEnabled ?? false else {
             return queues[number]?.discard(link.logger(port)) ?? false
         }
@@ -133,7 +139,7 @@ extension Table where Element == RunningQueue<NetEngine>? {
             return breath.table.countDrop(.tooLong, at: breath.port)
         }
         for port in ports {
-            if let tap = link.tap(port) {
+            if link.isUplink(port), let tap = link.tap(port) {
                 self[number]?.send(header, bytes, to: tap, port, &breath)
                 continue
             }

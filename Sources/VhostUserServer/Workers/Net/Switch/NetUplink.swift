@@ -9,13 +9,14 @@ import Virtqueue
 /// A TAP at a switch's port. The worker has a queue for it, which has no ring: it is looked after like
 /// the others, and takes packets from the TAP.
 extension NetEngine {
-    /// Takes packets from the TAP and gives each to whom it is for. Returns whether there was any.
-    static func forward(
-        _ number: Int, from tap: TapPort, over link: SwitchLink,
+    /// Takes packets from the TAP behind `port` and gives each to whom it is for. Returns whether there
+    /// was any.
+    @inline(never)
+    static func forwardFromUplink(
+        _ number: Int, _ port: Int, over link: SwitchLink,
         _ queues: inout Table<RunningQueue<NetEngine>?>
     ) -> Bool {
-        guard let port = queues[number]?.engine.port, queues[number]?.isReady(tap) ?? false
-        else { return false }
+        guard let tap = link.tap(port), queues[number]?.isReady(tap) ?? false else { return false }
         guard let table = link.take() else {
             // What waits at the TAP wakes it again at once.
             queues[number]?.engine.wait = .link

@@ -16,7 +16,8 @@ public final class SwitchLink: Sendable {
     private let loggers: [Logger]
     /// The TAP behind the last port, where there is no guest.
     let uplink: TapPort?
-    private let lastPort: Int
+    /// No port at all where there is none.
+    private let uplinkPort: Int
 
     /// - Parameters:
     ///   - uplink: what is behind the table's last port, if no guest is.
@@ -27,7 +28,7 @@ public final class SwitchLink: Sendable {
         precondition(loggers.count == table.portCount)
         self.uplink = uplink
         self.loggers = loggers
-        lastPort = table.portCount - 1
+        uplinkPort = uplink == nil ? -1 : table.portCount - 1
         self.table = Baton(table)
     }
 
@@ -35,9 +36,13 @@ public final class SwitchLink: Sendable {
     @inline(__always)
     static func receiver(_ port: Int) -> Int { port * NetLayout.queuesPerPair }
 
-    /// The TAP behind `port`; nil where a guest is.
+    /// Whether a TAP is behind `port`, and no guest.
     @inline(__always)
-    func tap(_ port: Int) -> TapPort? { port == lastPort ? uplink : nil }
+    func isUplink(_ port: Int) -> Bool { port == uplinkPort }
+
+    /// The TAP behind `port`; nil where a guest is. Counts a reference.
+    @inline(__always)
+    func tap(_ port: Int) -> TapPort? { isUplink(port) ? uplink : nil }
 
     func logger(_ port: Int) -> Logger { loggers[port] }
 
