@@ -79,7 +79,6 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
             if isResuming { return try resume(&memory, &buffers) }
             guard try look() else { return nil }
         }
-        guard !isBroken else { return nil }
         let slot = Int(ring.availableHead(nextIndex))
         nextIndex &+= 1
         buffers.removeAll()
@@ -105,6 +104,8 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         violation = error
         isBroken = true
         isResuming = false
+        // Nothing more is seen, so nothing more is taken: `next` need not ask for each chain.
+        seenIndex = nextIndex
     }
 
     /// The same for a chain that was looked at: it counts as not taken.
@@ -191,6 +192,7 @@ public struct SplitQueue: ~Copyable, DeviceQueue {
         if isInOrder { order.untake() }
         if isTracked, unresume(head) { return }
         nextIndex &-= 1
+        if isBroken { seenIndex = nextIndex }
     }
 
     @inlinable
