@@ -115,6 +115,6 @@ extension Mapping {
     func markInflightRegionUsed(at start: Int, count: UInt16) {
         store64(0, at: start + InflightLayout.features)
         store16(count, at: start + InflightLayout.descriptorCount)
-        store16(InflightLayout.currentVersion, at: start + InflightLayout.version, releasing: true)
+        storeInOrder16(InflightLayout.currentVersion, at: start + InflightLayout.version)
     }
 }

@@ -36,27 +36,27 @@ public struct PackedInflightMemory: Sendable {
         memory.store16(last, at: entry + PackedInflightLayout.last)
         memory.store16(entries, at: entry + PackedInflightLayout.count)
         memory.store64(counter, at: entry + PackedInflightLayout.counter)
-        memory.store8(1, at: entry + PackedInflightLayout.inflight, releasing: true)
+        memory.storeInOrder8(1, at: entry + PackedInflightLayout.inflight)
     }
 
     /// The chain is not in flight any more.
     public func setDone(_ head: UInt16) {
-        memory.store8(0, at: entry(head) + PackedInflightLayout.inflight, releasing: true)
+        memory.storeInOrder8(0, at: entry(head) + PackedInflightLayout.inflight)
     }
 
     public func setNext(_ index: UInt16, _ next: UInt16) {
-        memory.store16(next, at: entry(index) + PackedInflightLayout.next, releasing: true)
+        memory.storeInOrder16(next, at: entry(index) + PackedInflightLayout.next)
     }
 
     /// Where the free list will begin when the batch is settled.
     public func setFreeHead(_ index: UInt16) {
-        memory.store16(index, at: start + PackedInflightLayout.freeHead, releasing: true)
+        memory.storeInOrder16(index, at: start + PackedInflightLayout.freeHead)
     }
 
     /// Where the free list begins. In one store, so that it is never half done.
     public func settleFreeHead(_ index: UInt16) {
         let both = UInt32(index) | UInt32(index) << 16
-        memory.store32(both, at: start + PackedInflightLayout.freeHead, releasing: true)
+        memory.storeInOrder32(both, at: start + PackedInflightLayout.freeHead)
     }
 
     /// Where the next used descriptor goes, and where it would where the batch is not shown. In one
@@ -64,12 +64,12 @@ public struct PackedInflightMemory: Sendable {
     public func setUsed(_ used: RingPosition, old: RingPosition) {
         let indices = UInt64(used.index) | UInt64(old.index) << 16
         let wraps: UInt64 = (used.wrap ? 1 << 32 : 0) | (old.wrap ? 1 << 40 : 0)
-        memory.store64(indices | wraps, at: start + PackedInflightLayout.used, releasing: true)
+        memory.storeInOrder64(indices | wraps, at: start + PackedInflightLayout.used)
     }
 
     /// Makes the region one in which nothing is in flight.
     public func clear(used: RingPosition) {
-        memory.store16(0, at: start + InflightLayout.version, releasing: true)
+        memory.storeInOrder16(0, at: start + InflightLayout.version)
         for index in 0..<count {
             setDone(index)
             setNext(index, index + 1)

@@ -24,29 +24,29 @@ public struct SplitInflightMemory: Sendable {
     /// The chain is in flight, and was taken after all with a smaller `counter`.
     public func setTaken(_ head: UInt16, counter: UInt64) {
         let entry = entry(head)
-        memory.store64(counter, at: entry + SplitInflightLayout.counter, releasing: true)
-        memory.store8(1, at: entry + SplitInflightLayout.inflight, releasing: true)
+        memory.storeInOrder64(counter, at: entry + SplitInflightLayout.counter)
+        memory.storeInOrder8(1, at: entry + SplitInflightLayout.inflight)
     }
 
     /// The chain is not in flight, or not any more.
     public func setDone(_ head: UInt16) {
-        memory.store8(0, at: entry(head) + SplitInflightLayout.inflight, releasing: true)
+        memory.storeInOrder8(0, at: entry(head) + SplitInflightLayout.inflight)
     }
 
     /// Puts the chain before `next` in the list of the batch that is to be shown to the driver.
     public func link(_ head: UInt16, before next: UInt16) {
-        memory.store16(next, at: entry(head) + SplitInflightLayout.next, releasing: true)
-        memory.store16(head, at: start + SplitInflightLayout.lastBatchHead, releasing: true)
+        memory.storeInOrder16(next, at: entry(head) + SplitInflightLayout.next)
+        memory.storeInOrder16(head, at: start + SplitInflightLayout.lastBatchHead)
     }
 
     /// The batch before this used index is settled.
     public func setUsedIndex(_ index: UInt16) {
-        memory.store16(index, at: start + SplitInflightLayout.usedIndex, releasing: true)
+        memory.storeInOrder16(index, at: start + SplitInflightLayout.usedIndex)
     }
 
     /// Makes the region one in which nothing is in flight.
     public func clear(usedIndex: UInt16) {
-        memory.store16(0, at: start + InflightLayout.version, releasing: true)
+        memory.storeInOrder16(0, at: start + InflightLayout.version)
         for head in 0..<count { setDone(head) }
         memory.store16(0, at: start + SplitInflightLayout.lastBatchHead)
         setUsedIndex(usedIndex)
