@@ -68,6 +68,20 @@ struct HostileInflightTests {
         #expect(try violation(.split, inflight) == .inflight(.batch(9)))
     }
 
+    @Test("Split: a driver that makes available again what it has not been shown")
+    func unshown() throws {
+        let inflight = try WrittenInflight()
+        let bench = try RingBench()
+        try bench.restart(base: bench.driver.start, inflight: inflight.buffer)
+        let data = bench.driver.ram.allocate(16)
+        for token in UInt64(0)..<8 { _ = bench.driver.offer([.writable(data, 16)], token: token) }
+        bench.driver.publish()
+        for _ in 0..<8 { #expect(try bench.takeOne() != nil) }
+        bench.makeAvailable(3)
+        #expect(throws: QueueViolation.headInFlight(3)) { try bench.takeOne() }
+        _ = bench.publish()
+    }
+
     @Test("Split: a list of the last batch that comes back to itself", arguments: [0, 3, 7])
     func circle(head: UInt16) throws {
         let inflight = try WrittenInflight()

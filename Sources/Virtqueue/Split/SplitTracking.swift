@@ -103,9 +103,12 @@ struct SplitTracking: ~Copyable {
         }
     }
 
-    /// The batch has been shown.
-    mutating func settle(_ usedIndex: UInt16) {
-        for place in 0..<batchCount { memory.setDone(batch[place]) }
+    /// The batch has been shown: its chains are not in flight any more.
+    mutating func settle(_ usedIndex: UInt16, _ isInFlight: inout Table<Bool>) {
+        for place in 0..<batchCount {
+            memory.setDone(batch[place])
+            isInFlight[Int(batch[place])] = false
+        }
         batchCount = 0
         memory.setUsedIndex(usedIndex)
     }
@@ -184,6 +187,9 @@ extension SplitQueue {
     @inline(__always)
     private mutating func giveBackNoted(_ head: UInt16, _ written: UInt32) {
         giveBack(head, written)
+        guard isTracked else { return }
+        // Until it is shown, it can't be made available again: a batch has each head once.
+        isInFlight[Int(head)] = true
         tracking?.finish(head)
     }
 
@@ -192,7 +198,7 @@ extension SplitQueue {
     mutating func publishTracked() {
         tracking?.link()
         ring.publishUsed(usedIndex)
-        tracking?.settle(usedIndex)
+        tracking?.settle(usedIndex, &isInFlight)
     }
 
     public mutating func leave(_ chain: consuming Chain) {
