@@ -170,15 +170,11 @@ public final class Mapping: @unchecked Sendable {
 
     @inlinable
     @inline(__always)
-    public func store32(_ value: UInt32, at offset: Int, releasing: Bool = false) {
+    public func store32(_ value: UInt32, at offset: Int) {
         check(offset, 4)
         precondition(offset & 3 == 0)
         let word = unsafe (base + offset).assumingMemoryBound(to: Atomic<UInt32>.self)
-        if releasing {
-            unsafe word.pointee.store(value.littleEndian, ordering: .releasing)
-        } else {
-            unsafe word.pointee.store(value.littleEndian, ordering: .relaxed)
-        }
+        unsafe word.pointee.store(value.littleEndian, ordering: .relaxed)
     }
 
     @inlinable
@@ -213,14 +209,10 @@ public final class Mapping: @unchecked Sendable {
 
     @inlinable
     @inline(__always)
-    public func store8(_ value: UInt8, at offset: Int, releasing: Bool = false) {
+    public func store8(_ value: UInt8, at offset: Int) {
         check(offset, 1)
         let byte = unsafe (base + offset).assumingMemoryBound(to: Atomic<UInt8>.self)
-        if releasing {
-            unsafe byte.pointee.store(value, ordering: .releasing)
-        } else {
-            unsafe byte.pointee.store(value, ordering: .relaxed)
-        }
+        unsafe byte.pointee.store(value, ordering: .relaxed)
     }
 
     /// A full fence, between a store of ours and a load of theirs.

@@ -19,7 +19,7 @@ extension UnixSocket {
 
     /// Whether the descriptor is a Unix stream socket's at all, and there is another end.
     public borrowing func isConnectedStream() -> Bool {
-        clinux_is_connected_stream(descriptor.raw) != 0
+        clinux_unix_stream(descriptor.raw) == 2
     }
 
     private borrowing func address(ofPeer isPeer: Bool) -> SocketAddressName? {

@@ -147,16 +147,6 @@ static inline int clinux_name_socket(int fd) {
     return bind(fd, (const struct sockaddr *)&family, sizeof family) < 0 ? -errno : 0;
 }
 
-static inline int clinux_is_connected_stream(int fd) {
-    int domain = 0, type = 0;
-    socklen_t length = sizeof domain;
-    struct sockaddr_un peer;
-    socklen_t peer_length = sizeof peer;
-    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX &&
-           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM &&
-           getpeername(fd, (struct sockaddr *)&peer, &peer_length) == 0;
-}
-
 static inline ssize_t clinux_send_to(int fd, const void *bytes, size_t count,
                                      const struct sockaddr_un *address, socklen_t length) {
     ssize_t sent = sendto(fd, bytes, count, MSG_NOSIGNAL, (const struct sockaddr *)address, length);
