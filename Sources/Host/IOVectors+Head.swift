@@ -17,6 +17,16 @@ public struct FrameHead: Sendable {
         self.high = high
         self.last = last
     }
+
+    /// Writes the head to `place`.
+    @unsafe
+    @inlinable
+    @inline(__always)
+    func store(at place: UnsafeMutableRawPointer) {
+        unsafe place.storeBytes(of: low.littleEndian, as: UInt64.self)
+        unsafe place.storeBytes(of: high.littleEndian, toByteOffset: 8, as: UInt64.self)
+        unsafe place.storeBytes(of: last.littleEndian, toByteOffset: 16, as: UInt16.self)
+    }
 }
 
 extension IOVectors {
@@ -61,9 +71,7 @@ extension IOVectors {
             return unsafe Self.setFrameHeadInPieces(
                 base, first, end, head, offset, min(count, FrameHead.bytes))
         }
-        unsafe place.storeBytes(of: head.low.littleEndian, as: UInt64.self)
-        unsafe place.storeBytes(of: head.high.littleEndian, toByteOffset: 8, as: UInt64.self)
-        unsafe place.storeBytes(of: head.last.littleEndian, toByteOffset: 16, as: UInt16.self)
+        unsafe head.store(at: place)
     }
 
     @usableFromInline

@@ -162,14 +162,22 @@ public struct IOVectors: ~Copyable, Sendable {
         guard unsafe total >= count && base[first].iov_len >= count else {
             return unsafe Self.setHeaderInPieces(base, first, end, low, high, count)
         }
-        let start = unsafe base[first].iov_base.unsafelyUnwrapped
-        unsafe start.storeBytes(of: low.littleEndian, as: UInt64.self)
+        unsafe Self.storeHeader(base[first].iov_base.unsafelyUnwrapped, low, high, count)
+    }
+
+    /// Writes a packet's header of 10 or 12 bytes to `place`.
+    @unsafe
+    @inlinable
+    @inline(__always)
+    static func storeHeader(
+        _ place: UnsafeMutableRawPointer, _ low: UInt64, _ high: UInt32, _ count: Int
+    ) {
+        unsafe place.storeBytes(of: low.littleEndian, as: UInt64.self)
         if count == 12 {
-            unsafe start.storeBytes(of: high.littleEndian, toByteOffset: 8, as: UInt32.self)
+            unsafe place.storeBytes(of: high.littleEndian, toByteOffset: 8, as: UInt32.self)
         } else {
-            unsafe start.storeBytes(
-                of: UInt16(truncatingIfNeeded: high).littleEndian, toByteOffset: 8,
-                as: UInt16.self)
+            let short = UInt16(truncatingIfNeeded: high)
+            unsafe place.storeBytes(of: short.littleEndian, toByteOffset: 8, as: UInt16.self)
         }
     }
 

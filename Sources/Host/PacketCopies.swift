@@ -88,22 +88,11 @@ public struct PacketCopies: ~Copyable, Sendable {
     @inlinable
     @inline(__always)
     static func make(_ entry: UnsafeMutablePointer<Entry>, _ low: UInt64, _ high: UInt32) {
-        let target = unsafe entry.pointee.target
-        unsafe target.storeBytes(of: low.littleEndian, as: UInt64.self)
-        if unsafe entry.pointee.header == 12 {
-            unsafe target.storeBytes(of: high.littleEndian, toByteOffset: 8, as: UInt32.self)
-        } else {
-            let short = UInt16(truncatingIfNeeded: high)
-            unsafe target.storeBytes(of: short.littleEndian, toByteOffset: 8, as: UInt16.self)
-        }
-        let packet = unsafe target + Int(entry.pointee.header)
+        let header = unsafe Int(entry.pointee.header)
+        unsafe IOVectors.storeHeader(entry.pointee.target, low, high, header)
+        let packet = unsafe entry.pointee.target + header
         unsafe packet.copyMemory(
             from: entry.pointee.source, byteCount: Int(entry.pointee.count))
-        guard unsafe entry.pointee.isJudged else { return }
-        unsafe packet.storeBytes(of: entry.pointee.head.low.littleEndian, as: UInt64.self)
-        unsafe packet.storeBytes(
-            of: entry.pointee.head.high.littleEndian, toByteOffset: 8, as: UInt64.self)
-        unsafe packet.storeBytes(
-            of: entry.pointee.head.last.littleEndian, toByteOffset: 16, as: UInt16.self)
+        if unsafe entry.pointee.isJudged { unsafe entry.pointee.head.store(at: packet) }
     }
 }
