@@ -17,11 +17,6 @@ extension UnixSocket {
     /// The address of the socket at the other end; nil where that has none.
     public borrowing func peerName() -> SocketAddressName? { address(ofPeer: true) }
 
-    /// Whether the descriptor is a Unix stream socket's at all, and there is another end.
-    public borrowing func isConnectedStream() -> Bool {
-        clinux_unix_stream(descriptor.raw) == 2
-    }
-
     private borrowing func address(ofPeer isPeer: Bool) -> SocketAddressName? {
         var bytes = [UInt8](repeating: 0, count: MemoryLayout<sockaddr_un>.size)
         let capacity = bytes.count

@@ -42,8 +42,9 @@ final class BackendChannel {
     /// stream socket, or the other end of a connection to us: held by us, it would keep that
     /// connection alive for ever after its front-end has gone.
     func open(_ descriptor: consuming OwnedFD) -> Bool {
+        guard UnixListener.kind(descriptor) == .connected else { return false }
         let next = UnixSocket(adopting: descriptor)
-        guard let main, next.isConnectedStream(), next.peerName() != main else { return false }
+        guard let main, next.peerName() != main else { return false }
         rest = []
         socket = consume next
         return true

@@ -212,8 +212,8 @@ public struct NetEngine: QueueEngine, ~Copyable {
         }
     }
 
-    // The link is the service's here, and the service an argument: to take the one out of a queue, or
-    // the other out of the worker, which change meanwhile, would count a reference in every breath.
+    // Out of line, so that tools/hotpath can tell the reference that a breath counts to its TAP or switch
+    // from what a packet costs.
 
     @inline(never)
     private static func receive(

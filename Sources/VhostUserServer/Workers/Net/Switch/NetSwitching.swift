@@ -10,8 +10,6 @@ import Virtqueue
 extension NetEngine {
     /// A breath of the queue out of the guest at a port. Most frames of a breath go the same way: those
     /// pass from ring to ring in one loop, and any other comes out of it.
-    ///
-    /// Out of line, where the link is the caller's: else a breath would count a reference to it.
     @inline(never)
     static func forward(
         _ number: Int, over link: SwitchLink, _ queues: inout Table<RunningQueue<NetEngine>?>
@@ -139,7 +137,7 @@ extension Table where Element == RunningQueue<NetEngine>? {
             return breath.table.countDrop(.tooLong, at: breath.port)
         }
         for port in ports {
-            if link.isUplink(port), let tap = link.tap(port) {
+            if let tap = link.tap(port) {
                 self[number]?.send(header, bytes, to: tap, port, &breath)
                 continue
             }
