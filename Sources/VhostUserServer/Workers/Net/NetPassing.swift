@@ -75,7 +75,6 @@ extension DeviceQueue where Self: ~Copyable {
         _ receiver: inout NetEngine, _ receiverMemory: inout GuestMemory
     ) -> PassResult {
         var result = PassResult()
-        let receivesAll = receiver.net.receivesAll
         do throws(QueueViolation) {
             while result.count < NetScratch.burst {
                 guard let chain = try next(&memory, &sender.scratch.source) else { break }
@@ -87,10 +86,7 @@ extension DeviceQueue where Self: ~Copyable {
                     sender.capture?.record(
                         sender.scratch.source.readable, from: offset, .outOfGuest,
                         at: sender.port)
-                    guard
-                        receivesAll
-                            || receiver.net.receives(
-                                sender.scratch.source.readable.frameHead(at: offset))
+                    guard receiver.net.receives(sender.scratch.source.readable, at: offset)
                     else {
                         receiver.counters.dropped &+= 1
                         complete(chain, written: 0)

@@ -120,10 +120,7 @@ extension DeviceQueue where Self: ~Copyable {
                 engine.scratch.finished.removeAll()
                 _ = engine.scratch.finished.append(
                     link.input, at: frame.lowerBound, count: frame.count)
-                guard
-                    engine.net.receivesAll
-                        || engine.net.receives(engine.scratch.finished.frameHead(at: 0))
-                else {
+                guard engine.net.receives(engine.scratch.finished, at: 0) else {
                     engine.counters.dropped &+= 1
                     link.consume()
                     result.count += 1

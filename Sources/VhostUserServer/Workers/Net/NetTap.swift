@@ -96,10 +96,7 @@ extension DeviceQueue where Self: ~Copyable {
                     engine.wait = .link
                     break
                 }
-                guard
-                    engine.net.receivesAll
-                        || engine.net.receives(
-                            engine.scratch.gathered.frameHead(at: engine.shape.headerBytes))
+                guard engine.net.receives(engine.scratch.gathered, at: engine.shape.headerBytes)
                 else {
                     putBack(&engine.scratch.held, chains)
                     engine.counters.dropped &+= 1
