@@ -14,6 +14,7 @@ extension Session {
         else { throw .inflightSize(queues: wanted.queueCount, entries: wanted.queueSize) }
         let bytes = InflightBuffer.bytes(
             queueCount: wanted.queueCount, queueSize: wanted.queueSize)
+        // Whole pages: what is mapped of a file is no less.
         let whole = (bytes + 4095) / 4096 * 4096
         do throws(SystemError) {
             let memory = try SharedMemory(count: whole, name: "inflight", sealed: true)

@@ -22,6 +22,7 @@ public struct RunningQueue<Engine: QueueEngine & ~Copyable>: ~Copyable {
     var isStopping = false
     /// Until when what is in flight is waited for, where it may be left.
     private var suspensionTime: UInt64?
+    /// Enough for what can be cancelled to come back, and little to a front-end that waits for it.
     private static var suspensionNanoseconds: UInt64 { 20_000_000 }
     /// An earlier run of the queue has operations under way still. Nothing is taken until they end:
     /// what they were begun for is to be begun again, and must not overtake itself.
